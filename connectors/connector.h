@@ -1,0 +1,310 @@
+/* The connector interface: what a messaging system must offer the gateway, and what it gets in
+ * return.
+ *
+ * A connector is one constant `struct connector_type`, its single exported symbol. It carries out
+ * what the gateway decides: retries, back-off, dead letters, ordering and limits are the gateway's.
+ *
+ * Rules that hold for every slot and every callback
+ * - Thread: everything below is called on the loop's thread, in both directions. A connector whose
+ * client library blocks or has threads of its own crosses over by a mailbox.
+ * - No call blocks. It fails now (and nothing is answered later), or is answered later exactly
+ * once.
+ * - A callback into the gateway never runs inside the call that asked for it: defer it to the end
+ * of the turn
+ *   (`net_loop_defer`).
+ * - Pointers in arguments are borrowed for the call unless a word says otherwise: *copied* (by the
+ * callee), *taken* (the callee's from now on, on success only), *held* (the callee adds a reference
+ * of its own).
+ * - Units: bytes, milliseconds; instants ending in `_at_ms` are of the monotonic clock.
+ * - Errors: code says what happened, class what to do (`base/error.h`); text has one line for a
+ * person.
+ * - An absent operation (NULL) means "not supported".
+ */
+#ifndef CONNECTOR_H
+#define CONNECTOR_H
+
+#include "base/error.h"
+#include "base/slice.h"
+#include "cloudevents/event.h"
+#include "config/option.h"
+
+/* Matches exactly, or the module is refused. */
+#define CONNECTOR_INTERFACE 1
+
+struct fl_budget;
+struct fl_log;
+struct net_loop;
+struct connector;
+struct connector_host;
+struct connector_subscription;
+
+/* --- what a connector promises
+ * ---------------------------------------------------------------------- */
+
+enum connector_order {
+    CONNECTOR_ORDER_NONE,         /* any order */
+    CONNECTOR_ORDER_LANE,         /* in order within a lane */
+    CONNECTOR_ORDER_SUBSCRIPTION, /* in order as a whole: one lane */
+};
+
+/* Each promise here is tested by the connector suite; one that is claimed and does not hold is a
+ * failure. */
+struct connector_traits {
+    int64_t lease_ms;    /* a delivery that is neither settled nor extended is offered again; 0 = no
+                            lease */
+    int64_t max_hold_ms; /* longest time that a delivery may stay unsettled although extended; 0 =
+                            no limit */
+    bool delays;         /* `modified` with delay_ms is carried out by the broker */
+    bool ttl;       /* message time to live is carried out by the broker (daprd's MESSAGE_TTL) */
+    bool headers;   /* metadata travels beside the body */
+    bool wildcards; /* subscriptions may be patterns (daprd's SUBSCRIBE_WILDCARDS) */
+    bool history;   /* a new group may start at earliest, at a time, at a position */
+    bool survives_process; /* what was confirmed is still there after kill -9 of the gateway */
+    bool competes; /* CONNECTOR_MODE_COMPETE is honoured; else every subscription gets everything */
+    enum connector_order order;
+    size_t max_message_bytes;   /* 0 = no limit of its own */
+    size_t max_topic_bytes;     /* 0 = no limit of its own */
+    const char *topic_alphabet; /* in words, for errors; NULL = any bytes */
+};
+
+/* --- publishing
+ * --------------------------------------------------------------------------------------- */
+
+struct connector_publish {
+    struct fl_slice topic;         /* the broker's name of it, namespace prefix included */
+    struct ce_event *event;        /* the gateway keeps a reference until this one is answered */
+    struct fl_slice partition_key; /* null = none */
+    int64_t deadline_at_ms;        /* answered by then at the latest */
+    void *token;                   /* the gateway's; comes back in the answer */
+};
+
+struct connector_published {
+    void *token;
+    enum fl_err code; /* FL_OK: stored. FL_ERR_TIMEOUT with class unknown: may have been stored */
+    enum fl_error_class class;
+    const char *text; /* borrowed; NULL on success */
+};
+
+/* --- invoking (output bindings)
+ * ------------------------------------------------------------------------ */
+
+struct connector_call {
+    struct fl_slice operation, data;
+    const struct ce_metadata *metadata;
+    size_t metadata_count;
+    int64_t deadline_at_ms;
+    void *token;
+};
+
+struct connector_invoked {
+    void *token;
+    struct fl_error *error; /* NULL on success */
+    bool has_response;      /* false: the operation answers nothing at all */
+    struct fl_slice data;
+    const struct ce_metadata *metadata; /* also on failure */
+    size_t metadata_count;
+};
+
+/* --- subscribing
+ * ---------------------------------------------------------------------------------------- */
+
+enum connector_mode {
+    CONNECTOR_MODE_COMPETE,   /* one of the group's subscribers gets each message */
+    CONNECTOR_MODE_BROADCAST, /* each subscriber gets each message */
+};
+
+enum connector_start {
+    CONNECTOR_START_DEFAULT, /* the connector's own, as its page says */
+    CONNECTOR_START_EARLIEST,
+    CONNECTOR_START_LATEST,
+    CONNECTOR_START_TIME,     /* start_value: RFC 3339 */
+    CONNECTOR_START_POSITION, /* start_value: the broker's own words */
+};
+
+/* The gateway's; it lives from `subscribe` until `unsubscribed` was called. */
+struct connector_subscription {
+    struct fl_slice topic; /* or pattern */
+    struct fl_slice group;
+    enum connector_mode mode;
+    enum connector_start start; /* for a group that does not exist yet */
+    struct fl_slice start_value;
+    const struct config_value *metadata; /* of the Subscription */
+    size_t metadata_count;
+    void *state;   /* the connector's own, from subscribe to unsubscribed */
+    void *context; /* the gateway's own */
+};
+
+/* Names a delivery to the connector that made it. Its 16 bytes mean nothing to the gateway. */
+struct connector_token {
+    uint64_t word[2];
+};
+
+struct connector_delivery {
+    struct ce_event *event; /* one reference is taken by the gateway */
+    struct fl_slice topic;  /* the concrete one, for a pattern subscription as well */
+    uint64_t lane;          /* 0 = none; equal lanes are worked on one at a time, in order */
+    uint32_t attempt;       /* 1 = first; 0 = unknown */
+    int64_t stored_wall_ms; /* when the broker stored it; 0 = unknown */
+    struct connector_token token;
+};
+
+/* AMQP 1.0's words for what became of a delivery (OASIS AMQP 1.0, part 3, 3.4). */
+enum connector_outcome {
+    CONNECTOR_ACCEPTED, /* done */
+    CONNECTOR_RELEASED, /* never tried: give it back, the attempt does not count */
+    CONNECTOR_MODIFIED, /* tried and failed: offer it again, not before delay_ms */
+    CONNECTOR_REJECTED, /* never again */
+};
+
+struct connector_settlement {
+    struct connector_subscription *subscription;
+    struct connector_token token;
+    enum connector_outcome outcome;
+    int64_t delay_ms; /* of CONNECTOR_MODIFIED */
+};
+
+struct connector_backlog {
+    bool is_known; /* false is an answer: "unknown" is never 0 */
+    bool is_exact;
+    uint64_t undelivered, in_flight;
+    int64_t oldest_wall_ms; /* 0 = unknown or none */
+    int64_t as_of_wall_ms;
+};
+
+/* --- gateway → connector
+ * ---------------------------------------------------------------------------------- */
+
+struct connector_type {
+    uint32_t interface;                 /* CONNECTOR_INTERFACE */
+    const char *const *component_types; /* "pubsub.redis", …; NULL ends the list */
+    const char *summary;                /* one sentence, for `fairlead options` and the docs */
+    struct connector_traits traits;     /* `resolve_traits` may narrow them for one component */
+    size_t state_size;                  /* of the instance; it starts with a struct connector */
+    size_t settings_size; /* of the struct that component_options fill; 0 = no settings */
+    /* Rows end with one whose name is NULL; a NULL table is an empty one. */
+    const struct config_option *component_options;
+    const struct config_option *publish_options;
+    const struct config_option *subscribe_options;
+    const struct config_option *invoke_options;
+
+    /* What the rows cannot say about the settings: combinations, certificates that do not parse. No
+     * I/O. Runs for `fairlead check` too, so whatever can be known wrong is found here. `settings`
+     * is borrowed. */
+    enum fl_err (*check)(const void *settings, struct fl_error *error);
+
+    /* Narrows the type's traits by the settings, where they depend on them. */
+    void (*resolve_traits)(const void *settings, struct connector_traits *traits);
+
+    /* The instance's memory is zeroed, its `struct connector` filled, its settings checked. Starts
+     * connecting and never gives up by itself; says `state` when it is up. Fails only where no time
+     * and no peer could mend it. After a failure nothing is called any more, `close` neither. */
+    enum fl_err (*open)(struct connector *connector, struct fl_error *error);
+
+    /* No new work comes; what was taken is finished until the deadline, then `closed` is called;
+     * only then the memory goes. Idempotent: a second call can only bring the deadline forward. */
+    void (*close)(struct connector *connector, int64_t deadline_at_ms);
+
+    /* Takes a prefix of `items` (its length is the result) and answers each taken one exactly once
+     * by `published`, at its deadline at the latest. The array is borrowed; events, topics and keys
+     * stay valid until the answer. What was not taken stays in the gateway's line, which offers it
+     * again after `writable`. */
+    size_t (*publish)(struct connector *connector, const struct connector_publish *items,
+                      size_t count);
+
+    /* Answered by `invoked`. Everything in `call` is copied or used up inside. FL_ERR_AGAIN: not
+     * now. */
+    enum fl_err (*invoke)(struct connector *connector, const struct connector_call *call,
+                          struct fl_error *error);
+
+    /* Answered by `subscribed`. The subscription is borrowed until `unsubscribed`. Changes made in
+     * one turn of the loop are applied together. No delivery comes before the first `window`. */
+    void (*subscribe)(struct connector *connector, struct connector_subscription *subscription);
+
+    /* Nothing is delivered after this call; unsettled deliveries may still be settled until
+     * `unsubscribed`, which comes when all were settled or the broker has them back. */
+    void (*unsubscribe)(struct connector *connector, struct connector_subscription *subscription);
+
+    /* The most that may be delivered and unsettled; 0 messages pauses. Messages are never overshot;
+     * bytes by at most one message per source. */
+    void (*window)(struct connector *connector, struct connector_subscription *subscription,
+                   uint32_t messages, size_t bytes);
+
+    /* In any order, each delivery once. One of an ended generation is ignored. Not answered: a
+     * settlement that the broker loses shows as a redelivery. */
+    void (*settle)(struct connector *connector, const struct connector_settlement *items,
+                   size_t count);
+
+    /* "Still being worked on", called by the gateway every third of lease_ms while the application
+     * works; a hung gateway does not call it, and its leases run out. */
+    void (*extend)(struct connector *connector, struct connector_subscription *subscription,
+                   const struct connector_token *tokens, size_t count);
+
+    /* What `revoked` asked for is settled: the lane may go. */
+    void (*release_lane)(struct connector *connector, struct connector_subscription *subscription,
+                         uint64_t lane);
+
+    /* Answered by `backlog`, with is_known = false where the broker cannot say. */
+    void (*backlog)(struct connector *connector, struct fl_slice topic, struct fl_slice group,
+                    void *token);
+};
+
+/* --- connector → gateway
+ * ------------------------------------------------------------------------------------ */
+
+struct connector_callbacks {
+    /* At any time. Each change from up to down ends a generation: settlements of before are
+     * ignored. `error` says why it is down, NULL when it is up. */
+    void (*state)(struct connector *connector, bool is_up, const struct fl_error *error);
+
+    void (*published)(struct connector *connector, const struct connector_published *items,
+                      size_t count);
+    void (*invoked)(struct connector *connector, const struct connector_invoked *answer);
+
+    /* `publish` may take again. */
+    void (*writable)(struct connector *connector);
+
+    /* A failed subscribe is repeated by the gateway with back-off, for ever; the connector keeps
+     * nothing of it. */
+    void (*subscribed)(struct connector *connector, struct connector_subscription *subscription,
+                       const struct fl_error *error);
+    void (*unsubscribed)(struct connector *connector, struct connector_subscription *subscription);
+
+    /* The array is borrowed, one reference of each event is taken. */
+    void (*deliver)(struct connector *connector, struct connector_subscription *subscription,
+                    const struct connector_delivery *items, size_t count);
+
+    /* The lane goes to somebody else. The gateway drops what waits of it without settling, lets
+     * what is in flight finish until the instant given, settles that, and calls `release_lane`. */
+    void (*revoked)(struct connector *connector, struct connector_subscription *subscription,
+                    uint64_t lane, int64_t until_at_ms);
+
+    void (*backlog)(struct connector *connector, const struct connector_backlog *backlog,
+                    void *token);
+
+    /* Nothing follows. */
+    void (*closed)(struct connector *connector);
+};
+
+/* What every connector of one gateway shares; outlives them all. */
+struct connector_host {
+    const struct connector_callbacks *callbacks;
+    struct net_loop *loop;
+    const struct fl_log *log;
+    struct fl_budget *budget;
+    struct fl_slice app_id;
+    struct fl_slice data_dir; /* for files of the connector's own; null = none is configured */
+};
+
+/* The head of every instance. Filled by the gateway before `open`, read-only for the connector. */
+struct connector {
+    const struct connector_type *type;
+    const struct connector_host *host;
+    struct connector_traits traits;
+    struct fl_slice name;        /* of the component */
+    const char *log_name;        /* "NAME (TYPE/VERSION)", for log lines */
+    const void *settings;        /* settings_size bytes, filled from component_options */
+    struct fl_slice consumer_id; /* the group of this component's subscriptions */
+    void *context;               /* the gateway's own */
+};
+
+#endif
