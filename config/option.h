@@ -48,11 +48,11 @@ struct config_option {
     size_t offset;
 };
 
-/* Rows and the struct they fill. Several may share one list of settings: a connector's own rows and
- * the gateway's rows for every component. */
+/* Rows and the struct they fill. A table ends with a row whose name is NULL; a NULL table is empty.
+ * Several may share one list of settings: a connector's own rows and the gateway's rows for every
+ * component. */
 struct config_option_target {
     const struct config_option *rows;
-    size_t count;
     void *into; /* NULL: the settings are checked, nothing is stored */
 };
 
@@ -70,7 +70,7 @@ enum fl_err config_options_bind(const struct config_option_target *targets, size
                                 const struct config_bind *how, struct fl_error *error) FL_MUST_USE;
 
 /* The row that a name means, by name or alias without case; NULL when there is none. */
-const struct config_option *config_option_find(const struct config_option *rows, size_t count,
+const struct config_option *config_option_find(const struct config_option *rows,
                                                struct fl_slice name);
 
 /* "a duration such as 500ms or 1m30s, or an integer of seconds, from 1s to 1h0m0s": what a row
@@ -78,9 +78,7 @@ const struct config_option *config_option_find(const struct config_option *rows,
 void config_option_describe(const struct config_option *row, struct fl_buffer *out);
 
 /* The manual: a table in Markdown, or plain paragraphs for a terminal. */
-void config_options_print_markdown(const struct config_option *rows, size_t count,
-                                   struct fl_buffer *out);
-void config_options_print_plain(const struct config_option *rows, size_t count,
-                                struct fl_buffer *out);
+void config_options_print_markdown(const struct config_option *rows, struct fl_buffer *out);
+void config_options_print_plain(const struct config_option *rows, struct fl_buffer *out);
 
 #endif

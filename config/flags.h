@@ -1,0 +1,120 @@
+/* The command line: daprd's, complete, and Fairlead's own flags, from one table of rows.
+ *
+ * Parsing follows daprd: `--f=v`, `--f v`, a single dash for two, bare booleans, lists that take
+ * CSV and repeat, stray positionals ignored. Flags of building blocks that are not here are
+ * accepted, collected in `without_effect`, and marked so in the help.
+ *
+ * Ownership: `config_flags_parse` copies what it keeps into the result's arena; free it with
+ * `config_flags_fini`. Thread: one at a time, at start.
+ */
+#ifndef FL_CONFIG_FLAGS_H
+#define FL_CONFIG_FLAGS_H
+
+#include "base/arena.h"
+#include "base/buffer.h"
+#include "base/log.h"
+#include "config/note.h"
+#include "config/values.h"
+
+enum config_protocol {
+    CONFIG_PROTOCOL_HTTP,
+    CONFIG_PROTOCOL_HTTPS,
+    CONFIG_PROTOCOL_H2C,
+    CONFIG_PROTOCOL_GRPC,
+    CONFIG_PROTOCOL_GRPCS,
+};
+
+enum config_tristate { CONFIG_UNSET, CONFIG_FALSE, CONFIG_TRUE };
+
+struct config_flags {
+    /* The application. */
+    struct fl_slice app_id;
+    uint16_t app_port;                 /* 0: no application */
+    enum config_protocol app_protocol; /* http or https; --app-ssl is already applied */
+    struct fl_slice app_channel_address;
+    int64_t app_max_concurrency; /* calls at once; <= 0: no limit */
+    bool has_app_health_check;
+    struct fl_slice app_health_check_path; /* begins with '/' */
+    int64_t app_health_probe_interval_ms;
+    int64_t app_health_probe_timeout_ms;
+    int64_t app_health_threshold;
+    bool skips_config_endpoint;    /* --disable-init-endpoints=config */
+    bool skips_subscribe_endpoint; /* … =subscribe */
+
+    /* The API. */
+    uint16_t http_port;
+    uint16_t grpc_port;                  /* not served */
+    struct config_list listen_addresses; /* empty: all */
+    uint16_t public_port;                /* 0: off */
+    struct fl_slice public_listen_address;
+    struct fl_slice unix_domain_socket; /* a directory; empty: TCP */
+    struct fl_slice allowed_origins;    /* as written: the list is not trimmed; empty: no CORS */
+    int64_t max_body_bytes;             /* 0: no limit */
+    int64_t read_buffer_bytes;
+    bool reuse_port;
+    int64_t max_connections;
+
+    /* Resources. */
+    struct config_list resources_paths;
+    struct config_list config_files;
+
+    /* Logs and metrics. */
+    enum fl_log_level log_level;
+    bool log_as_json;
+    struct fl_slice log_file; /* empty: standard output */
+    enum config_tristate api_logging;
+    bool has_metrics;
+    uint16_t metrics_port;
+    struct fl_slice metrics_listen_address;
+
+    /* Life and bounds. */
+    int64_t graceful_shutdown_ms; /* -1: wait for ever (daprd's 0) */
+    bool has_block_shutdown;
+    int64_t block_shutdown_ms;
+    int64_t max_memory_bytes;
+    int64_t publish_wait_ms;
+    int64_t publish_timeout_ms;
+    bool is_strict;
+
+    bool
+        is_wait_client; /* --wait: poll the other process's health and end; nothing was validated */
+};
+
+enum config_outcome {
+    CONFIG_RUN,        /* `flags` are complete */
+    CONFIG_EXIT,       /* print `out` and `err`, exit with `status`: version, help, bad usage */
+    CONFIG_EXIT_FATAL, /* log `fatal` at level fatal, exit with `status` (1) */
+};
+
+struct config_flags_result {
+    enum config_outcome outcome;
+    int status;
+    struct fl_buffer out, err; /* for standard output and standard error; `err` may also hold the
+                                  messages of deprecated flags when the outcome is CONFIG_RUN */
+    const char *fatal;         /* complete, daprd's prefix included */
+    struct config_flags flags; /* on CONFIG_EXIT_FATAL the log's fields are still usable */
+    struct config_list without_effect; /* names of flags given that do nothing here */
+    struct config_notes notes;         /* warnings, such as of --app-ssl */
+    struct fl_arena arena;
+};
+
+/* What --version and --build-info print. */
+struct config_build {
+    const char *version;
+    const char *commit;
+};
+
+/* `argv[0]` is skipped. The result is initialised here, whatever the outcome. */
+void config_flags_parse(int argc, char *const *argv, const struct config_build *build,
+                        struct config_flags_result *result);
+void config_flags_fini(struct config_flags_result *result);
+
+/* The text of --help: groups, defaults, what has no effect. `name` is the program's. */
+void config_flags_print_help(const char *name, struct fl_buffer *out);
+/* The same as a reference page in Markdown. */
+void config_flags_print_markdown(struct fl_buffer *out);
+
+/* "http", "https", … as metadata lists it. */
+const char *config_protocol_name(enum config_protocol protocol);
+
+#endif
