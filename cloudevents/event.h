@@ -1,12 +1,13 @@
 /* A CloudEvent as Fairlead carries it: one allocation, immutable, counted.
  *
- * An event is what a broker stores (`body`), the metadata that its publisher gave beside it, and the
- * places of the attributes inside the body, found once. Most bodies are a CloudEvent in the JSON format
- * ("structured"); a raw publish is any bytes at all. One event fans out to many subscriptions, so it is
- * the one thing here that is counted by references.
+ * An event is what a broker stores (`body`), the metadata that its publisher gave beside it, and
+ * the places of the attributes inside the body, found once. Most bodies are a CloudEvent in the
+ * JSON format
+ * ("structured"); a raw publish is any bytes at all. One event fans out to many subscriptions, so
+ * it is the one thing here that is counted by references.
  *
- * The bytes of the body never change after construction. The allocation is charged to a budget, if one
- * was given, until the last reference is gone.
+ * The bytes of the body never change after construction. The allocation is charged to a budget, if
+ * one was given, until the last reference is gone.
  *
  * Thread: construction on any thread; holding and releasing only on the loop's.
  */
@@ -42,8 +43,9 @@ enum ce_attribute {
 
 enum ce_event_flag {
     CE_EVENT_STRUCTURED = 1 << 0, /* the body is one JSON object and nothing after it */
-    CE_EVENT_NULL = 1 << 1,       /* the body is the JSON value null, which daprd takes for an event */
-    CE_EVENT_HUGE_NUMBER = 1 << 2, /* structured, but a number is beyond any double: daprd cannot read it */
+    CE_EVENT_NULL = 1 << 1, /* the body is the JSON value null, which daprd takes for an event */
+    CE_EVENT_HUGE_NUMBER =
+        1 << 2, /* structured, but a number is beyond any double: daprd cannot read it */
 };
 
 /* The JSON text of a member's value inside the body; `len` 0 = absent. */
@@ -51,7 +53,8 @@ struct ce_span {
     uint32_t at, len;
 };
 
-/* One pair of the publisher's metadata ("metadata.<key>" of the publish request; headers on a broker). */
+/* One pair of the publisher's metadata ("metadata.<key>" of the publish request; headers on a
+ * broker). */
 struct ce_metadata {
     struct fl_slice key, value;
 };
@@ -78,22 +81,24 @@ static inline struct ce_event *ce_event_hold(struct ce_event *event)
 /* Gives up one reference and sets the pointer to NULL; NULL inside is accepted. */
 void ce_event_release(struct ce_event **event);
 
-/* The JSON text of an attribute's value (a string keeps its quotes); the null slice when absent. Borrowed. */
-static inline struct fl_slice ce_event_json(const struct ce_event *event, enum ce_attribute attribute)
+/* The JSON text of an attribute's value (a string keeps its quotes); the null slice when absent.
+ * Borrowed. */
+static inline struct fl_slice ce_event_json(const struct ce_event *event,
+                                            enum ce_attribute attribute)
 {
     struct ce_span span = event->spans[attribute];
     return span.len ? fl_slice_of(event->body.data + span.at, span.len) : FL_SLICE_NULL;
 }
 
-/* Any top-level member by its name, extensions included: its JSON text, or the null slice. Scans the body for
- * names that have no place of their own. Borrowed. */
+/* Any top-level member by its name, extensions included: its JSON text, or the null slice. Scans
+ * the body for names that have no place of their own. Borrowed. */
 struct fl_slice ce_event_member(const struct ce_event *event, struct fl_slice name);
 
-/* Makes an event of bytes as they came from a broker or a raw publish: copies body, content type and metadata and
- * looks for the attributes. `content_type` may be null. Never fails for the content: bytes that are no JSON object
- * give an event without CE_EVENT_STRUCTURED.
- * The bytes of the whole allocation are charged (without asking) to `budget`, which may be NULL.
- * FL_ERR_NO_MEMORY. The new event has one reference, the caller's. */
+/* Makes an event of bytes as they came from a broker or a raw publish: copies body, content type
+ * and metadata and looks for the attributes. `content_type` may be null. Never fails for the
+ * content: bytes that are no JSON object give an event without CE_EVENT_STRUCTURED. The bytes of
+ * the whole allocation are charged (without asking) to `budget`, which may be NULL.
+ * FL_ERR_NO_MEMORY, FL_ERR_TOO_LARGE (4 GiB). The new event has one reference, the caller's. */
 enum fl_err ce_event_new(struct fl_slice body, struct fl_slice content_type,
                          const struct ce_metadata *metadata, size_t metadata_count,
                          struct fl_budget *budget, struct ce_event **event) FL_MUST_USE;
