@@ -1,11 +1,12 @@
 /* The event loop: turns, deferred work, deadlines, timers, signals, posts from other threads.
  *
- * A turn is: sockets that are ready are served, then deferred work runs until none is left, then the loop
- * sleeps. Work is deferred so that one system call or one batch serves everything that one turn brought.
+ * A turn is: sockets that are ready are served, then deferred work runs until none is left, then
+ * the loop sleeps. Work is deferred so that one system call or one batch serves everything that one
+ * turn brought.
  *
- * Two kinds of time-outs exist. A *deadline class* is a list of entries that all wait equally long: adding
- * and removing is O(1), so each of a hundred thousand connections can have one. A *timer* has a time of
- * its own and lives in a heap. One libuv timer serves both.
+ * Two kinds of time-outs exist. A *deadline class* is a list of entries that all wait equally long:
+ * adding and removing is O(1), so each of a hundred thousand connections can have one. A *timer*
+ * has a time of its own and lives in a heap. One libuv timer serves both.
  *
  * Only net/ knows that libuv is underneath.
  *
@@ -23,7 +24,8 @@ struct net_loop;
 
 enum fl_err net_loop_new(struct net_loop **loop, struct fl_error *error) FL_MUST_USE;
 
-/* Everything made on the loop must be closed before; runs the loop until closing handles are gone. */
+/* Everything made on the loop must be closed before; runs the loop until closing handles are gone.
+ */
 void net_loop_free(struct net_loop **loop);
 
 /* Returns after `net_loop_stop`. */
@@ -33,7 +35,8 @@ void net_loop_stop(struct net_loop *loop);
 /* Monotonic milliseconds, read once a turn. */
 int64_t net_loop_now_ms(const struct net_loop *loop);
 
-/* The longest turn, in nanoseconds, since the last call of this function: how long a ready socket may have waited. */
+/* The longest turn, in nanoseconds, since the last call of this function: how long a ready socket
+ * may have waited. */
 int64_t net_loop_take_longest_turn_ns(struct net_loop *loop);
 
 /* --- deferred work --- */
@@ -48,7 +51,8 @@ struct net_task {
     bool is_queued;
 };
 
-/* Runs `task` at the end of this turn; does nothing when it is queued already. The task is borrowed until it ran or was cancelled. */
+/* Runs `task` at the end of this turn; does nothing when it is queued already. The task is borrowed
+ * until it ran or was cancelled. */
 void net_loop_defer(struct net_loop *loop, struct net_task *task);
 void net_loop_cancel(struct net_loop *loop, struct net_task *task);
 
@@ -69,7 +73,8 @@ struct net_deadlines {
     net_deadline_fn *expired;
 };
 
-/* The class is the caller's and is borrowed by the loop until `net_deadlines_fini`. duration_ms <= 0: never expires. */
+/* The class is the caller's and is borrowed by the loop until `net_deadlines_fini`. duration_ms <=
+ * 0: never expires. */
 void net_deadlines_init(struct net_deadlines *deadlines, struct net_loop *loop, int64_t duration_ms,
                         net_deadline_fn *expired);
 void net_deadlines_fini(struct net_deadlines *deadlines);

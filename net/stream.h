@@ -1,8 +1,8 @@
 /* A non-blocking stream socket on the loop, with or without TLS on top.
  *
- * The stream does not buffer: its holder reads and writes when told that it may. Reading interest is on from the
- * start; while it is off, a peer that vanished (reset) is still noticed. A peer that only closed its sending side shows
- * as a read of 0 bytes, and writing to it goes on.
+ * The stream does not buffer: its holder reads and writes when told that it may. Reading interest
+ * is on from the start; while it is off, a peer that vanished (reset) is still noticed. A peer that
+ * only closed its sending side shows as a read of 0 bytes, and writing to it goes on.
  *
  * Thread: the loop's.
  */
@@ -27,25 +27,27 @@ enum net_stream_event {
 
 typedef void net_stream_fn(struct net_stream *stream, void *context, unsigned events);
 
-/* Takes `fd` (non-blocking, connected or connecting) on success. `context` is borrowed until close. */
+/* Takes `fd` (non-blocking, connected or connecting) on success. `context` is borrowed until close.
+ */
 enum fl_err net_stream_new(struct net_loop *loop, int fd, net_stream_fn *on_event, void *context,
                            struct net_stream **stream) FL_MUST_USE;
 
-/* Starts connecting; the first event is NET_WRITABLE (connected, TLS done) or NET_BROKEN. `tls` may be NULL; else it is
- * borrowed until close, and `host` names the server for SNI. */
+/* Starts connecting; the first event is NET_WRITABLE (connected, TLS done) or NET_BROKEN. `tls` may
+ * be NULL; else it is borrowed until close, and `host` names the server for SNI. */
 enum fl_err net_stream_connect(struct net_loop *loop, const struct sockaddr *address,
                                socklen_t address_len, struct net_tls_client *tls, const char *host,
                                net_stream_fn *on_event, void *context, struct net_stream **stream,
                                struct fl_error *error) FL_MUST_USE;
 
-/* No event comes after this call; the pointer is set to NULL. NULL inside is accepted. With `reset` the peer sees a reset
- * instead of an orderly end. */
+/* No event comes after this call; the pointer is set to NULL. NULL inside is accepted. With `reset`
+ * the peer sees a reset instead of an orderly end. */
 void net_stream_close(struct net_stream **stream);
 void net_stream_reset(struct net_stream **stream);
 
 void net_stream_set_handler(struct net_stream *stream, net_stream_fn *on_event, void *context);
 
-/* Interest. Changing it costs a system call at the next sleep, so the usual connection never does. */
+/* Interest. Changing it costs a system call at the next sleep, so the usual connection never does.
+ */
 void net_stream_want(struct net_stream *stream, bool reading, bool writing);
 
 /* > 0: bytes; 0: the peer closed its sending side; -1: nothing now (FL_ERR_AGAIN); -2: broken. */
