@@ -1,0 +1,1297 @@
+/* The server's connections.
+ *
+ *   accept ─► HEAD ─┬─ whole request in the read buffer ─► on_request ─► pending ─► answered ─►
+ * HEAD ▲    ├─ body incomplete ─► (in line for the budget) ─► BODY ─► on_request ─► … │    └─
+ * refused ─► answer, LINGER: our side is closed, what still comes is thrown away, close └────
+ * pipelined requests are taken on while fewer than most_pipelined wait
+ *
+ * Reads go into one buffer of the server; only what is incomplete at the end of a read is copied to
+ * the connection. A head that comes in pieces is searched for its end (each byte once) and parsed
+ * when complete; it is parsed a second time when a body that came in pieces is complete, because
+ * slices into a moved buffer would be wrong.
+ *
+ * Answers are written to the socket directly when they are first in line and nothing else of the
+ * connection is pending; otherwise they are gathered and flushed once at the end of the turn.
+ */
+#include "net/http_server.h"
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <stdio.h>
+#include <sys/un.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "base/alloc.h"
+#include "base/budget.h"
+#include "base/buffer.h"
+#include "base/clock.h"
+#include "base/list.h"
+#include "net/loop_priv.h"
+#include "net/stream.h"
+
+enum {
+    READ_BYTES = 16 * 1024,
+    MOST_LISTENERS = 16,
+    MOST_ACCEPTS_PER_EVENT = 64,
+    ACCEPT_PAUSE_MS = 100,
+    LINGER_MS = 2000,
+    MOST_LINGER_BYTES = 8 * 1024 * 1024,
+    MOST_UNSENT_BYTES = 64 * 1024,
+    MOST_FREE_EXCHANGES = 1024,
+};
+
+enum conn_state { CONN_HEAD, CONN_WAIT_BUDGET, CONN_BODY, CONN_LINGER };
+
+struct http_exchange {
+    struct fl_list link; /* in its connection's line, or the freelist */
+    struct http_server *server;
+    struct http_conn *conn; /* NULL: the client is gone */
+    void *context;
+    struct fl_buffer out; /* an answer given before its turn */
+    bool is_answered;
+    bool is_head_request;
+    bool keeps_alive;
+    bool is_http_1_0;
+    bool wants_continue; /* 100 Continue is owed when this one is first in line */
+};
+
+struct http_conn {
+    struct fl_list link;
+    struct http_server *server;
+    struct net_stream *stream;
+    struct net_deadline deadline;       /* of reading */
+    struct net_deadline write_deadline; /* running while the kernel takes nothing */
+    struct fl_list exchanges;           /* in the order of the requests */
+    unsigned exchange_count;
+    unsigned char state;
+    bool is_peer_done; /* it closed its sending side */
+    bool closes;       /* after what is in line was answered */
+    bool is_flush_queued;
+    bool is_processing;
+    struct fl_buffer in;  /* incomplete head, or what came behind a paused request */
+    size_t in_held_bytes; /* of the budget's line part */
+    struct http_head_search search;
+    struct fl_buffer head; /* of the request whose body is coming */
+    struct fl_buffer body;
+    uint64_t body_length; /* declared; of a chunked body: the limit */
+    bool is_body_chunked;
+    struct http_chunked chunked;
+    struct http_exchange *reading; /* whose body is coming */
+    struct fl_budget_wish wish;
+    size_t reserved_bytes;
+    size_t lingered_bytes;
+    struct fl_buffer out; /* not yet taken by the kernel */
+    struct net_task flush;
+};
+
+struct listener {
+    struct http_server *server;
+    uv_poll_t *poll;
+    int fd;
+    char *path; /* of a Unix socket */
+};
+
+struct http_server {
+    struct http_server_settings settings;
+    struct listener listeners[MOST_LISTENERS];
+    int listener_count;
+    bool is_accepting, is_stopped;
+    struct net_timer accept_pause;
+    struct net_deadlines head_deadlines, body_deadlines, wait_deadlines, idle_deadlines,
+        write_deadlines, linger_deadlines;
+    struct fl_list conns;
+    struct fl_list dead; /* connections to free at the end of the turn */
+    struct net_task bury;
+    size_t conn_count;
+    size_t busy_count;
+    struct fl_list free_exchanges;
+    size_t free_exchange_count;
+    int64_t date_s;
+    char date[64];
+    size_t date_len;
+    struct http_head parsed; /* of the request in hand; valid inside callbacks */
+    struct fl_slice parsed_body;
+    struct http_exchange *asked; /* inside on_head and not answered yet */
+    char read_buffer[READ_BYTES];
+};
+
+struct http_server_settings http_server_defaults(void)
+{
+    return (struct http_server_settings){
+        .most_head_bytes = 8192,
+        .most_connections = 10000,
+        .most_pipelined = 64,
+        .head_timeout_ms = 10000,
+        .body_timeout_ms = 60000,
+        .body_wait_ms = 2000,
+        .idle_timeout_ms = 180000,
+        .write_timeout_ms = 30000,
+    };
+}
+
+static void process(struct http_conn *conn, struct fl_slice bytes, bool is_own);
+static void close_conn(struct http_conn *conn);
+static void set_accepting(struct http_server *server, bool on);
+
+/* --- exchanges --- */
+
+static struct http_exchange *new_exchange(struct http_conn *conn)
+{
+    struct http_server *server = conn->server;
+    struct fl_list *first = fl_list_first(&server->free_exchanges);
+    struct http_exchange *exchange;
+    if (first) {
+        exchange = FL_LIST_ENTRY(first, struct http_exchange, link);
+        fl_list_remove(first);
+        server->free_exchange_count--;
+        memset(exchange, 0, sizeof *exchange);
+    } else {
+        exchange = fl_zalloc(sizeof *exchange);
+    }
+    exchange->server = server;
+    exchange->conn = conn;
+    fl_list_add_last(&conn->exchanges, &exchange->link);
+    conn->exchange_count++;
+    server->busy_count++;
+    return exchange;
+}
+
+static void free_exchange(struct http_exchange *exchange)
+{
+    struct http_server *server = exchange->server;
+    fl_buffer_fini(&exchange->out);
+    if (!server || server->free_exchange_count == MOST_FREE_EXCHANGES) {
+        fl_free(exchange);
+        return;
+    }
+    fl_list_add_first(&server->free_exchanges, &exchange->link);
+    server->free_exchange_count++;
+}
+
+static void unlink_exchange(struct http_exchange *exchange)
+{
+    fl_list_remove(&exchange->link);
+    exchange->conn->exchange_count--;
+    exchange->server->busy_count--;
+    exchange->conn = NULL;
+}
+
+static struct http_exchange *first_exchange(const struct http_conn *conn)
+{
+    struct fl_list *first = fl_list_first(&conn->exchanges);
+    return first ? FL_LIST_ENTRY(first, struct http_exchange, link) : NULL;
+}
+
+const struct http_head *http_exchange_head(const struct http_exchange *exchange)
+{
+    return &exchange->server->parsed;
+}
+
+struct fl_slice http_exchange_body(const struct http_exchange *exchange)
+{
+    return exchange->server->parsed_body;
+}
+
+size_t http_exchange_reserved_bytes(const struct http_exchange *exchange)
+{
+    return exchange->conn ? exchange->conn->reserved_bytes : 0;
+}
+
+void http_exchange_set_context(struct http_exchange *exchange, void *context)
+{
+    exchange->context = context;
+}
+
+void *http_exchange_context(const struct http_exchange *exchange)
+{
+    return exchange->context;
+}
+
+bool http_exchange_is_alive(const struct http_exchange *exchange)
+{
+    return exchange->conn != NULL;
+}
+
+/* --- what a connection holds --- */
+
+static void drop_in(struct http_conn *conn)
+{
+    fl_buffer_fini(&conn->in);
+    conn->search.seen = 0;
+    if (conn->in_held_bytes)
+        fl_budget_release_waiting(conn->server->settings.budget, conn->in_held_bytes);
+    conn->in_held_bytes = 0;
+}
+
+/* Accounts for the room of `in`; false when the budget's part for the incomplete is full. */
+static bool hold_in(struct http_conn *conn)
+{
+    struct fl_budget *budget = conn->server->settings.budget;
+    if (conn->in.room > conn->in_held_bytes) {
+        if (!fl_budget_hold_waiting(budget, conn->in.room - conn->in_held_bytes))
+            return false;
+        conn->in_held_bytes = conn->in.room;
+    }
+    return true;
+}
+
+static void drop_body(struct http_conn *conn)
+{
+    struct fl_budget *budget = conn->server->settings.budget;
+    fl_buffer_fini(&conn->head);
+    fl_buffer_fini(&conn->body);
+    fl_budget_leave(budget, &conn->wish);
+    size_t reserved = conn->reserved_bytes;
+    conn->reserved_bytes = 0;
+    conn->reading = NULL;
+    if (reserved)
+        fl_budget_release(budget, reserved);
+}
+
+static void want(struct http_conn *conn)
+{
+    bool reading = !conn->is_peer_done && conn->out.len <= MOST_UNSENT_BYTES &&
+                   (conn->state == CONN_LINGER || conn->state == CONN_BODY ||
+                    (conn->state == CONN_HEAD && !conn->closes &&
+                     conn->exchange_count < conn->server->settings.most_pipelined));
+    net_stream_want(conn->stream, reading, conn->out.len > 0);
+}
+
+/* A connection is freed at the end of the turn, so that callers up the stack may still look at it.
+ */
+static void bury(struct net_task *task)
+{
+    struct http_server *server = FL_CONTAINER(task, struct http_server, bury);
+    for (struct fl_list *first; (first = fl_list_first(&server->dead));) {
+        fl_list_remove(first);
+        fl_free(FL_LIST_ENTRY(first, struct http_conn, link));
+    }
+}
+
+static void close_conn(struct http_conn *conn)
+{
+    struct http_server *server = conn->server;
+    if (!conn->stream)
+        return;
+    net_stream_close(&conn->stream);
+    net_deadline_stop(&conn->deadline);
+    net_deadline_stop(&conn->write_deadline);
+    net_loop_cancel(server->settings.loop, &conn->flush);
+    struct http_exchange *reading = conn->reading;
+    for (struct http_exchange *exchange; (exchange = first_exchange(conn));) {
+        bool is_ours = exchange->is_answered || exchange == reading;
+        unlink_exchange(exchange);
+        if (is_ours)
+            free_exchange(exchange);
+    }
+    drop_in(conn);
+    drop_body(conn);
+    fl_buffer_fini(&conn->out);
+    fl_list_remove(&conn->link);
+    fl_list_add_last(&server->dead, &conn->link);
+    net_loop_defer(server->settings.loop, &server->bury);
+    server->conn_count--;
+    set_accepting(server, true);
+}
+
+/* --- writing --- */
+
+static void start_linger(struct http_conn *conn)
+{
+    /* Closing with unread input would send a reset, which can destroy the answer on its way. */
+    conn->state = CONN_LINGER;
+    net_stream_shutdown(conn->stream);
+    net_deadline_start(&conn->server->linger_deadlines, &conn->deadline);
+    if (conn->is_peer_done)
+        close_conn(conn);
+    else
+        want(conn);
+}
+
+/* Everything is sent and nothing is in line. */
+static void on_quiet(struct http_conn *conn)
+{
+    if (conn->state == CONN_LINGER || conn->reading)
+        return;
+    if (conn->closes) {
+        start_linger(conn);
+        return;
+    }
+    if (conn->is_peer_done || conn->server->is_stopped) {
+        close_conn(conn);
+        return;
+    }
+    if (conn->state == CONN_HEAD)
+        net_deadline_start(conn->in.len ? &conn->server->head_deadlines
+                                        : &conn->server->idle_deadlines,
+                           &conn->deadline);
+}
+
+static void after_write(struct http_conn *conn)
+{
+    if (conn->out.len) {
+        net_deadline_start(&conn->server->write_deadlines, &conn->write_deadline);
+        want(conn);
+        return;
+    }
+    if (conn->exchange_count == 0)
+        on_quiet(conn);
+}
+
+static void flush(struct http_conn *conn)
+{
+    if (!conn->stream || conn->out.len == 0)
+        return;
+    struct iovec part = {conn->out.data, conn->out.len};
+    ssize_t n = net_stream_writev(conn->stream, &part, 1);
+    if (n < 0) {
+        close_conn(conn);
+        return;
+    }
+    fl_buffer_consume(&conn->out, (size_t)n);
+    if (conn->out.len == 0) {
+        fl_buffer_fini(&conn->out);
+        net_deadline_stop(&conn->write_deadline);
+        want(conn);
+    }
+    after_write(conn);
+}
+
+static void on_flush(struct net_task *task)
+{
+    flush(FL_CONTAINER(task, struct http_conn, flush));
+}
+
+/* Sends at once when nothing is in the way; gathers otherwise. */
+static void send_bytes(struct http_conn *conn, const struct iovec *parts, int count, bool gather)
+{
+    size_t total = 0, sent = 0;
+    for (int i = 0; i < count; i++)
+        total += parts[i].iov_len;
+    if (!gather && conn->out.len == 0) {
+        ssize_t n = net_stream_writev(conn->stream, parts, count);
+        if (n < 0) {
+            close_conn(conn);
+            return;
+        }
+        sent = (size_t)n;
+    }
+    if (sent < total) {
+        for (int i = 0; i < count; i++) {
+            size_t skip = sent < parts[i].iov_len ? sent : parts[i].iov_len;
+            fl_buffer_append(&conn->out, (char *)parts[i].iov_base + skip, parts[i].iov_len - skip);
+            sent -= skip;
+        }
+        if (gather)
+            net_loop_defer(conn->server->settings.loop, &conn->flush);
+    }
+}
+
+static void send_continue(struct http_conn *conn)
+{
+    static const char text[] = "HTTP/1.1 100 Continue\r\n\r\n";
+    struct iovec part = {(char *)text, sizeof text - 1};
+    send_bytes(conn, &part, 1, false);
+}
+
+/* The line moved: what was answered before its turn follows, and an owed 100 Continue. */
+static void advance(struct http_conn *conn)
+{
+    struct http_exchange *first;
+    while (conn->stream && (first = first_exchange(conn))) {
+        if (!first->is_answered) {
+            if (first->wants_continue) {
+                first->wants_continue = false;
+                send_continue(conn);
+            }
+            break;
+        }
+        struct iovec part = {first->out.data, first->out.len};
+        conn->closes |= !first->keeps_alive;
+        send_bytes(conn, &part, 1, true);
+        if (!conn->stream)
+            return;
+        unlink_exchange(first);
+        free_exchange(first);
+    }
+}
+
+const char *http_status_text(int status)
+{
+    static const struct {
+        int status;
+        const char *text;
+    } names[] = {{200, "OK"},
+                 {201, "Created"},
+                 {202, "Accepted"},
+                 {204, "No Content"},
+                 {400, "Bad Request"},
+                 {401, "Unauthorized"},
+                 {403, "Forbidden"},
+                 {404, "Not Found"},
+                 {405, "Method Not Allowed"},
+                 {408, "Request Timeout"},
+                 {409, "Conflict"},
+                 {413, "Request Entity Too Large"},
+                 {414, "Request URI Too Long"},
+                 {417, "Expectation Failed"},
+                 {429, "Too Many Requests"},
+                 {431, "Request Header Fields Too Large"},
+                 {500, "Internal Server Error"},
+                 {501, "Not Implemented"},
+                 {503, "Service Unavailable"},
+                 {504, "Gateway Timeout"},
+                 {505, "HTTP Version Not Supported"}};
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+        if (names[i].status == status)
+            return names[i].text;
+    }
+    return "";
+}
+
+/* RFC 9110, 6.6.1: an origin server with a clock sends Date. Rendered once a second. */
+static struct fl_slice date_line(struct http_server *server)
+{
+    int64_t now = fl_clock_wall_s();
+    if (now != server->date_s) {
+        time_t seconds = (time_t)now;
+        struct tm tm;
+        gmtime_r(&seconds, &tm);
+        server->date_s = now;
+        server->date_len =
+            strftime(server->date, sizeof server->date, "Date: %a, %d %b %Y %H:%M:%S GMT\r\n", &tm);
+    }
+    return fl_slice_of(server->date, server->date_len);
+}
+
+struct out_head {
+    char bytes[640];
+    size_t len;
+};
+
+static void put(struct out_head *out, const char *data, size_t len)
+{
+    FL_ASSERT(out->len + len <= sizeof out->bytes);
+    memcpy(out->bytes + out->len, data, len);
+    out->len += len;
+}
+
+static void put_status(struct out_head *out, int status)
+{
+    if (status == 204) {
+        put(out, "HTTP/1.1 204 No Content\r\n", 25);
+        return;
+    }
+    char line[80];
+    int len = snprintf(line, sizeof line, "HTTP/1.1 %d %s\r\n", status, http_status_text(status));
+    put(out, line, (size_t)len);
+}
+
+static void put_length(struct out_head *out, size_t length)
+{
+    char line[48];
+    int len = snprintf(line, sizeof line, "Content-Length: %zu\r\n", length);
+    put(out, line, (size_t)len);
+}
+
+void http_exchange_respond(struct http_exchange *exchange, const struct http_response *response)
+{
+    struct http_conn *conn = exchange->conn;
+    FL_ASSERT(!exchange->is_answered);
+    exchange->is_answered = true;
+    if (exchange->server->asked == exchange)
+        exchange->server->asked = NULL;
+    if (!conn) {
+        free_exchange(exchange);
+        return;
+    }
+    struct http_server *server = conn->server;
+    if (response->closes || server->is_stopped)
+        exchange->keeps_alive = false;
+    struct out_head head = {.len = 0};
+    bool has_length = response->status != 204 && response->status != 304 && response->status >= 200;
+    put_status(&head, response->status);
+    struct fl_slice date = date_line(server);
+    put(&head, date.data, date.len);
+    if (has_length)
+        put_length(&head, response->body.len);
+    if (!exchange->keeps_alive)
+        put(&head, "Connection: close\r\n", 19);
+    else if (exchange->is_http_1_0)
+        put(&head, "Connection: keep-alive\r\n", 24);
+    bool has_body = has_length && !exchange->is_head_request && response->body.len;
+    char small[1024];
+    struct iovec parts[4];
+    int count;
+    if (head.len + response->fields.len + 2 <= sizeof small) {
+        memcpy(small, head.bytes, head.len);
+        if (response->fields.len)
+            memcpy(small + head.len, response->fields.data, response->fields.len);
+        memcpy(small + head.len + response->fields.len, "\r\n", 2);
+        parts[0] = (struct iovec){small, head.len + response->fields.len + 2};
+        count = 1;
+    } else {
+        parts[0] = (struct iovec){head.bytes, head.len};
+        parts[1] = (struct iovec){(char *)response->fields.data, response->fields.len};
+        parts[2] = (struct iovec){(char *)"\r\n", 2};
+        count = 3;
+    }
+    if (has_body)
+        parts[count++] = (struct iovec){(char *)response->body.data, response->body.len};
+    if (exchange != first_exchange(conn)) {
+        for (int i = 0; i < count; i++)
+            fl_buffer_append(&exchange->out, parts[i].iov_base, parts[i].iov_len);
+        return;
+    }
+    bool gather = conn->exchange_count > 1 || conn->is_processing;
+    bool was_full = conn->exchange_count >= server->settings.most_pipelined;
+    conn->closes |= !exchange->keeps_alive;
+    /* A lone request that is answered while it is processed needs no gathering: nothing follows it.
+     */
+    if (conn->is_processing && conn->exchange_count == 1 && conn->in.len == 0)
+        gather = false;
+    send_bytes(conn, parts, count, gather);
+    if (!conn->stream) {
+        /* Closing unlinked and freed this exchange: it was answered. */
+        return;
+    }
+    unlink_exchange(exchange);
+    free_exchange(exchange);
+    advance(conn);
+    if (!conn->stream)
+        return;
+    if (conn->out.len == 0 || !gather)
+        after_write(conn);
+    if (conn->stream && was_full && conn->state == CONN_HEAD) {
+        if (conn->in.len && !conn->is_processing && !conn->closes)
+            process(conn, FL_SLICE_NULL, true);
+        if (conn->stream)
+            want(conn);
+    }
+}
+
+/* An answer from the server itself: the request never reached the handler's code for it. */
+static void refuse(struct http_conn *conn, int status, const char *text)
+{
+    struct http_exchange *exchange = conn->reading ? conn->reading : new_exchange(conn);
+    conn->reading = NULL;
+    drop_in(conn);
+    drop_body(conn);
+    conn->state = CONN_HEAD;
+    conn->closes = true;
+    net_deadline_stop(&conn->deadline);
+    struct http_response response = {
+        .status = status,
+        .fields = FL_SLICE_LIT("Content-Type: text/plain; charset=utf-8\r\n"),
+        .body = fl_slice_str(text),
+        .closes = true,
+    };
+    http_exchange_respond(exchange, &response);
+}
+
+/* --- reading --- */
+
+static void fail_body(struct http_conn *conn, enum http_body_failure why)
+{
+    struct http_server *server = conn->server;
+    struct http_exchange *exchange = conn->reading;
+    struct http_refusal ignored;
+    struct fl_buffer head = conn->head;
+    conn->head = (struct fl_buffer){0};
+    if (head.len)
+        http_parse_request(fl_buffer_slice(&head), HTTP_MOST_HEAD_BYTES, &server->parsed, &ignored);
+    server->parsed_body = FL_SLICE_NULL;
+    drop_in(conn);
+    drop_body(conn);
+    conn->state = CONN_HEAD;
+    conn->closes = true;
+    exchange->keeps_alive = false;
+    net_deadline_stop(&conn->deadline);
+    server->settings.handler->on_body_failed(exchange, why, server->settings.context);
+    fl_buffer_fini(&head);
+}
+
+static void deliver_request(struct http_conn *conn, struct http_exchange *exchange,
+                            struct fl_slice body)
+{
+    struct http_server *server = conn->server;
+    net_deadline_stop(&conn->deadline);
+    /* What the client sends behind a request that ends the connection is not looked at. */
+    conn->closes |= !exchange->keeps_alive;
+    server->parsed_body = body;
+    server->settings.handler->on_request(exchange, server->settings.context);
+}
+
+static void body_complete(struct http_conn *conn)
+{
+    struct http_server *server = conn->server;
+    struct http_exchange *exchange = conn->reading;
+    struct http_refusal ignored;
+    enum http_parse again = http_parse_request(fl_buffer_slice(&conn->head), HTTP_MOST_HEAD_BYTES,
+                                               &server->parsed, &ignored);
+    FL_ASSERT(again == HTTP_PARSE_DONE);
+    conn->reading = NULL;
+    conn->state = CONN_HEAD;
+    deliver_request(conn, exchange, fl_buffer_slice(&conn->body));
+    /* `conn` is buried at the end of the turn at the earliest. */
+    drop_body(conn);
+}
+
+/* A chunked body without a limit may outgrow what it reserved; then it is charged as it grows. */
+static void charge_growth(struct http_conn *conn)
+{
+    if (conn->body.len <= conn->reserved_bytes)
+        return;
+    fl_budget_charge(conn->server->settings.budget, conn->body.len - conn->reserved_bytes);
+    conn->reserved_bytes = conn->body.len;
+}
+
+/* Adds what came of the body. Gives what is left behind its end; a failure or the end changes the
+ * state. */
+static struct fl_slice take_body(struct http_conn *conn, struct fl_slice bytes)
+{
+    if (!conn->is_body_chunked) {
+        size_t need = (size_t)conn->body_length - conn->body.len;
+        size_t len = bytes.len < need ? bytes.len : need;
+        if (fl_buffer_try_append(&conn->body, bytes.data, len)) {
+            fail_body(conn, HTTP_BODY_NO_MEMORY);
+            return FL_SLICE_NULL;
+        }
+        bytes = fl_slice_of(bytes.data + len, bytes.len - len);
+        if (conn->body.len == conn->body_length)
+            body_complete(conn);
+        return bytes;
+    }
+    for (;;) {
+        size_t eaten;
+        struct fl_slice piece;
+        enum http_parse result = http_chunked_next(&conn->chunked, bytes, &eaten, &piece);
+        bytes = fl_slice_of(bytes.data + eaten, bytes.len - eaten);
+        if (result == HTTP_PARSE_BAD) {
+            fail_body(conn, HTTP_BODY_BAD_CHUNK);
+            return FL_SLICE_NULL;
+        }
+        if (piece.len > conn->body_length - conn->body.len) {
+            fail_body(conn, HTTP_BODY_TOO_LARGE);
+            return FL_SLICE_NULL;
+        }
+        if (fl_buffer_try_append(&conn->body, piece.data, piece.len)) {
+            fail_body(conn, HTTP_BODY_NO_MEMORY);
+            return FL_SLICE_NULL;
+        }
+        charge_growth(conn);
+        if (result == HTTP_PARSE_DONE) {
+            body_complete(conn);
+            return bytes;
+        }
+        if (bytes.len == 0)
+            return bytes;
+    }
+}
+
+static void begin_body(struct http_conn *conn)
+{
+    struct http_exchange *exchange = conn->reading;
+    conn->state = CONN_BODY;
+    net_deadline_start(&conn->server->body_deadlines, &conn->deadline);
+    if (!conn->is_body_chunked && fl_buffer_try_reserve(&conn->body, (size_t)conn->body_length)) {
+        fail_body(conn, HTTP_BODY_NO_MEMORY);
+        return;
+    }
+    if (exchange->wants_continue && exchange == first_exchange(conn)) {
+        exchange->wants_continue = false;
+        send_continue(conn);
+    }
+}
+
+static void on_granted(struct fl_budget_wish *wish)
+{
+    struct http_conn *conn = FL_CONTAINER(wish, struct http_conn, wish);
+    conn->reserved_bytes = wish->bytes;
+    begin_body(conn);
+    if (conn->stream && conn->state == CONN_BODY && conn->in.len)
+        process(conn, FL_SLICE_NULL, true);
+    if (conn->stream)
+        want(conn);
+}
+
+/* A body that is not in hand as a whole: the head is kept, and room for the whole body is asked
+ * for. */
+static void start_body(struct http_conn *conn, struct http_exchange *exchange, struct fl_slice head,
+                       uint64_t length, bool is_chunked)
+{
+    struct fl_budget *budget = conn->server->settings.budget;
+    conn->reading = exchange;
+    conn->is_body_chunked = is_chunked;
+    conn->body_length = length;
+    conn->chunked = (struct http_chunked){0};
+    fl_buffer_append_slice(&conn->head, head);
+    /* An unlimited chunked body cannot say its size beforehand: it asks for a quarter of the
+     * budget. */
+    size_t wish =
+        length > budget->total_bytes / 4 && is_chunked ? budget->total_bytes / 4 : (size_t)length;
+    conn->wish.bytes = wish;
+    conn->wish.granted = on_granted;
+    if (fl_budget_try_take(budget, wish)) {
+        conn->reserved_bytes = wish;
+        begin_body(conn);
+        return;
+    }
+    conn->state = CONN_WAIT_BUDGET;
+    fl_budget_wait(budget, &conn->wish);
+    net_deadline_start(&conn->server->wait_deadlines, &conn->deadline);
+}
+
+/* 8 KiB; whoever raises the limit of the head wants longer targets as well. */
+static size_t most_target_bytes(const struct http_server *server)
+{
+    size_t by_head = server->settings.most_head_bytes;
+    by_head -= by_head > 4096 ? 4096 : 0;
+    return by_head > HTTP_MOST_TARGET_BYTES ? by_head : HTTP_MOST_TARGET_BYTES;
+}
+
+/* Tells the handler of the head; false when it answered at once (the exchange is gone then). */
+static bool ask_handler(struct http_conn *conn, struct http_exchange *exchange, uint64_t *most)
+{
+    struct http_server *server = conn->server;
+    server->parsed_body = FL_SLICE_NULL;
+    server->asked = exchange;
+    server->settings.handler->on_head(exchange, server->settings.context, most);
+    bool goes_on = server->asked == exchange && conn->stream;
+    server->asked = NULL;
+    return goes_on;
+}
+
+/* The head in `server->parsed` begins `bytes`. Gives what is left behind the request, or behind its
+ * head. */
+static struct fl_slice take_request(struct http_conn *conn, struct fl_slice bytes)
+{
+    struct http_server *server = conn->server;
+    struct http_head *head = &server->parsed;
+    struct fl_slice head_bytes = fl_slice_of(bytes.data, head->head_bytes);
+    struct fl_slice rest = fl_slice_of(bytes.data + head->head_bytes, bytes.len - head->head_bytes);
+    if (head->target.len > most_target_bytes(server)) {
+        refuse(conn, 414, "414 Request URI Too Long");
+        return FL_SLICE_NULL;
+    }
+    if (head->expects_unknown) {
+        refuse(conn, 417, "417 Expectation Failed");
+        return FL_SLICE_NULL;
+    }
+    struct http_exchange *exchange = new_exchange(conn);
+    bool has_body = head->is_chunked || head->content_length > 0;
+    uint64_t most = 0;
+    exchange->keeps_alive = head->keeps_alive && !server->is_stopped;
+    exchange->is_http_1_0 = head->minor_version == 0;
+    exchange->is_head_request = fl_slice_eq(head->method, FL_SLICE_LIT("HEAD"));
+    if (!has_body || (!head->is_chunked && rest.len >= (uint64_t)head->content_length)) {
+        size_t length = has_body ? (size_t)head->content_length : 0;
+        if (!ask_handler(conn, exchange, &most))
+            return fl_slice_of(rest.data + length, rest.len - length);
+        if (length > most) {
+            conn->reading = exchange;
+            fail_body(conn, HTTP_BODY_TOO_LARGE);
+            return FL_SLICE_NULL;
+        }
+        deliver_request(conn, exchange, fl_slice_of(rest.data, length));
+        return fl_slice_of(rest.data + length, rest.len - length);
+    }
+    if (!ask_handler(conn, exchange, &most)) {
+        /* The body was not read, so what follows it cannot be found. */
+        conn->closes = true;
+        if (conn->stream && conn->exchange_count == 0 && conn->out.len == 0)
+            on_quiet(conn);
+        return FL_SLICE_NULL;
+    }
+    exchange->wants_continue = head->expects_continue && rest.len == 0;
+    if (!head->is_chunked && (uint64_t)head->content_length > most) {
+        exchange->wants_continue = false;
+        conn->reading = exchange;
+        fail_body(conn, HTTP_BODY_TOO_LARGE);
+        return FL_SLICE_NULL;
+    }
+    start_body(conn, exchange, head_bytes, head->is_chunked ? most : (uint64_t)head->content_length,
+               head->is_chunked);
+    return rest;
+}
+
+/* What is left over stays with the connection. */
+static void keep_rest(struct http_conn *conn, struct fl_slice rest, bool is_own)
+{
+    if (is_own) {
+        size_t done = conn->in.len - rest.len;
+        fl_buffer_consume(&conn->in, done);
+        conn->search.seen = 0;
+        if (conn->in.len == 0)
+            drop_in(conn);
+        return;
+    }
+    fl_buffer_append_slice(&conn->in, rest);
+    if (!hold_in(conn)) {
+        if (conn->reading) {
+            fail_body(conn, HTTP_BODY_NO_MEMORY);
+            return;
+        }
+        refuse(conn, 503, "503 Service Unavailable");
+    }
+}
+
+/* Parses a head at the start of `bytes`; MORE and BAD are dealt with here. */
+static bool parse_head(struct http_conn *conn, struct fl_slice bytes, bool is_own)
+{
+    struct http_server *server = conn->server;
+    struct http_refusal refusal = {400, "400 Bad Request"};
+    enum http_parse result = HTTP_PARSE_DONE;
+    if (is_own) {
+        result = http_find_head_end(&conn->search, bytes);
+        if (result == HTTP_PARSE_MORE && bytes.len > server->settings.most_head_bytes) {
+            refusal = (struct http_refusal){431, "431 Request Header Fields Too Large"};
+            result = HTTP_PARSE_BAD;
+        }
+    }
+    if (result == HTTP_PARSE_DONE)
+        result =
+            http_parse_request(bytes, server->settings.most_head_bytes, &server->parsed, &refusal);
+    if (result == HTTP_PARSE_BAD)
+        refuse(conn, refusal.status, refusal.text);
+    return result == HTTP_PARSE_DONE;
+}
+
+/* Works through what was read. `is_own`: the bytes are conn->in (and `bytes` is ignored); else they
+ * are the server's read buffer. */
+static void process(struct http_conn *conn, struct fl_slice bytes, bool is_own)
+{
+    struct http_server *server = conn->server;
+    if (is_own)
+        bytes = fl_buffer_slice(&conn->in);
+    conn->is_processing = true;
+    bool is_stuck = false;
+    while (bytes.len && conn->stream && !is_stuck) {
+        if (conn->state == CONN_BODY) {
+            bytes = take_body(conn, bytes);
+        } else if (conn->state == CONN_HEAD && !conn->closes &&
+                   conn->exchange_count < server->settings.most_pipelined) {
+            if (parse_head(conn, bytes, is_own))
+                bytes = take_request(conn, bytes);
+            else
+                is_stuck = true;
+        } else {
+            is_stuck = true;
+        }
+        if (conn->closes)
+            bytes = FL_SLICE_NULL;
+    }
+    conn->is_processing = false;
+    if (!conn->stream)
+        return;
+    if (conn->closes) {
+        drop_in(conn);
+    } else if (is_own || bytes.len) {
+        keep_rest(conn, bytes, is_own);
+        if (!conn->stream)
+            return;
+        if (conn->state == CONN_HEAD && conn->in.len && !net_deadline_is_running(&conn->deadline) &&
+            conn->exchange_count == 0)
+            net_deadline_start(&server->head_deadlines, &conn->deadline);
+    }
+    want(conn);
+}
+
+static void on_end(struct http_conn *conn)
+{
+    conn->is_peer_done = true;
+    struct http_exchange *reading = conn->reading;
+    if (reading) {
+        /* The request will never be complete; those before it still get their answers. */
+        drop_body(conn);
+        unlink_exchange(reading);
+        free_exchange(reading);
+        conn->state = CONN_HEAD;
+        net_deadline_stop(&conn->deadline);
+    }
+    if (conn->state == CONN_LINGER || (conn->exchange_count == 0 && conn->out.len == 0)) {
+        close_conn(conn);
+        return;
+    }
+    want(conn);
+}
+
+static void discard(struct http_conn *conn)
+{
+    struct http_server *server = conn->server;
+    ssize_t n = net_stream_read(conn->stream, server->read_buffer, READ_BYTES);
+    if (n == -1)
+        return;
+    conn->lingered_bytes += n > 0 ? (size_t)n : 0;
+    if (n <= 0 || conn->lingered_bytes > MOST_LINGER_BYTES)
+        close_conn(conn);
+}
+
+/* Large bodies are read in place: no copy through the read buffer. */
+static bool read_body(struct http_conn *conn)
+{
+    if (conn->state != CONN_BODY || conn->is_body_chunked || conn->in.len)
+        return false;
+    size_t need = (size_t)conn->body_length - conn->body.len;
+    ssize_t n = net_stream_read(conn->stream, conn->body.data + conn->body.len, need);
+    if (n == 0) {
+        on_end(conn);
+    } else if (n == -2) {
+        close_conn(conn);
+    } else if (n > 0) {
+        conn->body.len += (size_t)n;
+        if (conn->body.len == conn->body_length) {
+            body_complete(conn);
+            if (conn->stream)
+                want(conn);
+        }
+    }
+    return true;
+}
+
+static void on_readable(struct http_conn *conn)
+{
+    struct http_server *server = conn->server;
+    if (conn->state == CONN_LINGER) {
+        discard(conn);
+        return;
+    }
+    if (read_body(conn))
+        return;
+    ssize_t n = net_stream_read(conn->stream, server->read_buffer, READ_BYTES);
+    if (n == -1)
+        return;
+    if (n == 0) {
+        on_end(conn);
+        return;
+    }
+    if (n < 0) {
+        close_conn(conn);
+        return;
+    }
+    struct fl_slice bytes = fl_slice_of(server->read_buffer, (size_t)n);
+    if (conn->in.len == 0) {
+        if (conn->state == CONN_HEAD && conn->exchange_count == 0)
+            net_deadline_stop(&conn->deadline);
+        process(conn, bytes, false);
+        return;
+    }
+    fl_buffer_append_slice(&conn->in, bytes);
+    if (!hold_in(conn)) {
+        refuse(conn, 503, "503 Service Unavailable");
+        return;
+    }
+    process(conn, FL_SLICE_NULL, true);
+}
+
+static void on_stream(struct net_stream *stream, void *context, unsigned events)
+{
+    struct http_conn *conn = context;
+    (void)stream;
+    if (events & NET_BROKEN) {
+        close_conn(conn);
+        return;
+    }
+    if (events & NET_WRITABLE)
+        flush(conn);
+    if ((events & NET_READABLE) && conn->stream)
+        on_readable(conn);
+}
+
+/* --- time limits --- */
+
+static struct http_conn *conn_of(struct net_deadline *deadline)
+{
+    return FL_CONTAINER(deadline, struct http_conn, deadline);
+}
+
+static void on_head_timeout(struct net_deadline *deadline)
+{
+    struct http_conn *conn = conn_of(deadline);
+    if (conn->in.len)
+        refuse(conn, 408, "408 Request Timeout");
+    else
+        close_conn(conn);
+}
+
+static void on_body_timeout(struct net_deadline *deadline)
+{
+    fail_body(conn_of(deadline), HTTP_BODY_TIMED_OUT);
+}
+
+static void on_wait_timeout(struct net_deadline *deadline)
+{
+    fail_body(conn_of(deadline), HTTP_BODY_NO_MEMORY);
+}
+
+static void on_plain_timeout(struct net_deadline *deadline)
+{
+    close_conn(conn_of(deadline));
+}
+
+static void on_write_timeout(struct net_deadline *deadline)
+{
+    close_conn(FL_CONTAINER(deadline, struct http_conn, write_deadline));
+}
+
+/* --- accepting --- */
+
+static void add_conn(struct http_server *server, int fd)
+{
+    struct http_conn *conn = fl_zalloc(sizeof *conn);
+    int one = 1;
+    setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one);
+    conn->server = server;
+    conn->flush.run = on_flush;
+    fl_list_init(&conn->exchanges);
+    fl_list_init(&conn->wish.link);
+    net_deadline_init(&conn->deadline);
+    net_deadline_init(&conn->write_deadline);
+    if (net_stream_new(server->settings.loop, fd, on_stream, conn, &conn->stream)) {
+        close(fd);
+        fl_free(conn);
+        return;
+    }
+    fl_list_add_last(&server->conns, &conn->link);
+    server->conn_count++;
+    net_deadline_start(&server->head_deadlines, &conn->deadline);
+}
+
+static void on_accept_pause_over(struct net_timer *timer)
+{
+    set_accepting(FL_CONTAINER(timer, struct http_server, accept_pause), true);
+}
+
+static void on_acceptable(uv_poll_t *poll, int status, int events)
+{
+    struct listener *listener = poll->data;
+    struct http_server *server = listener->server;
+    (void)status;
+    (void)events;
+    net_loop_mark_turn(server->settings.loop);
+    for (int i = 0; i < MOST_ACCEPTS_PER_EVENT; i++) {
+        if (server->conn_count >= server->settings.most_connections) {
+            set_accepting(server, false);
+            return;
+        }
+        int fd = accept4(listener->fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
+        if (fd >= 0) {
+            add_conn(server, fd);
+            continue;
+        }
+        if (errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM) {
+            /* The queue stays full and the descriptor readable: without a pause this would spin. */
+            set_accepting(server, false);
+            net_timer_start(server->settings.loop, &server->accept_pause,
+                            net_loop_now_ms(server->settings.loop) + ACCEPT_PAUSE_MS);
+        }
+        if (errno != EINTR && errno != ECONNABORTED)
+            return;
+    }
+}
+
+static void set_accepting(struct http_server *server, bool on)
+{
+    if (on == server->is_accepting || server->is_stopped)
+        return;
+    if (on && server->conn_count >= server->settings.most_connections)
+        return;
+    server->is_accepting = on;
+    for (int i = 0; i < server->listener_count; i++) {
+        if (on)
+            uv_poll_start(server->listeners[i].poll, UV_READABLE, on_acceptable);
+        else
+            uv_poll_stop(server->listeners[i].poll);
+    }
+}
+
+static enum fl_err add_listener(struct http_server *server, int fd, const char *path,
+                                struct fl_error *error)
+{
+    struct listener *listener = &server->listeners[server->listener_count];
+    uv_poll_t *poll = fl_zalloc(sizeof *poll);
+    if (listen(fd, 4096) != 0 || uv_poll_init(net_loop_uv(server->settings.loop), poll, fd) != 0) {
+        int failed = errno;
+        fl_free(poll);
+        close(fd);
+        return fl_error_set(error, FL_ERR_SYSTEM, FL_CLASS_FATAL, "listen: %s", strerror(failed));
+    }
+    *listener = (struct listener){server, poll, fd, path ? fl_strdup(fl_slice_str(path)) : NULL};
+    poll->data = listener;
+    server->listener_count++;
+    if (server->is_accepting)
+        uv_poll_start(poll, UV_READABLE, on_acceptable);
+    else
+        set_accepting(server, true);
+    return FL_OK;
+}
+
+union any_address {
+    struct sockaddr any;
+    struct sockaddr_in in;
+    struct sockaddr_in6 in6;
+};
+
+static bool parse_address(const char *text, uint16_t port, union any_address *address,
+                          socklen_t *len)
+{
+    memset(address, 0, sizeof *address);
+    if (inet_pton(AF_INET, text, &address->in.sin_addr) == 1) {
+        address->in.sin_family = AF_INET;
+        address->in.sin_port = htons(port);
+        *len = sizeof address->in;
+        return true;
+    }
+    if (*text == 0 || inet_pton(AF_INET6, text, &address->in6.sin6_addr) == 1) {
+        address->in6.sin6_family = AF_INET6;
+        address->in6.sin6_port = htons(port);
+        *len = sizeof address->in6;
+        return true;
+    }
+    return false;
+}
+
+enum fl_err http_server_listen(struct http_server *server, const char *address, uint16_t port,
+                               bool reuse_port, uint16_t *bound_port, struct fl_error *error)
+{
+    union any_address at;
+    socklen_t len;
+    int one = 1, zero = 0;
+    if (server->listener_count == MOST_LISTENERS)
+        return fl_error_set(error, FL_ERR_TOO_LARGE, FL_CLASS_REJECT,
+                            "more than %d listen addresses", MOST_LISTENERS);
+    if (!parse_address(address, port, &at, &len))
+        return fl_error_set(error, FL_ERR_INVALID, FL_CLASS_REJECT,
+                            "listen tcp %s:%u: not a numeric address", address, port);
+    int fd = socket(at.any.sa_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+    if (fd < 0 && *address == 0) {
+        /* No IPv6 on this machine. */
+        return http_server_listen(server, "0.0.0.0", port, reuse_port, bound_port, error);
+    }
+    setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof one);
+    if (reuse_port)
+        setsockopt(fd, SOL_SOCKET, SO_REUSEPORT, &one, sizeof one);
+    if (at.any.sa_family == AF_INET6)
+        setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, *address ? &one : &zero, sizeof one);
+    if (fd < 0 || bind(fd, &at.any, len) != 0) {
+        int failed = errno;
+        if (fd >= 0)
+            close(fd);
+        return fl_error_set(error, FL_ERR_SYSTEM, FL_CLASS_RETRY, "listen tcp %s:%u: bind: %s",
+                            address, port, strerror(failed));
+    }
+    if (bound_port && getsockname(fd, &at.any, &len) == 0)
+        *bound_port = ntohs(at.any.sa_family == AF_INET ? at.in.sin_port : at.in6.sin6_port);
+    return add_listener(server, fd, NULL, error);
+}
+
+enum fl_err http_server_listen_unix(struct http_server *server, const char *path,
+                                    struct fl_error *error)
+{
+    struct sockaddr_un at = {.sun_family = AF_UNIX};
+    if (strlen(path) >= sizeof at.sun_path || server->listener_count == MOST_LISTENERS)
+        return fl_error_set(error, FL_ERR_TOO_LARGE, FL_CLASS_REJECT,
+                            "listen unix %s: path too long", path);
+    snprintf(at.sun_path, sizeof at.sun_path, "%s", path);
+    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+    unlink(path);
+    if (fd < 0 || bind(fd, (struct sockaddr *)&at, sizeof at) != 0) {
+        int failed = errno;
+        if (fd >= 0)
+            close(fd);
+        return fl_error_set(error, FL_ERR_SYSTEM, FL_CLASS_FATAL, "listen unix %s: bind: %s", path,
+                            strerror(failed));
+    }
+    return add_listener(server, fd, path, error);
+}
+
+static void free_poll(uv_handle_t *handle)
+{
+    fl_free(handle);
+}
+
+void http_server_stop(struct http_server *server)
+{
+    if (server->is_stopped)
+        return;
+    set_accepting(server, false);
+    server->is_stopped = true;
+    net_timer_stop(server->settings.loop, &server->accept_pause);
+    for (int i = 0; i < server->listener_count; i++) {
+        struct listener *listener = &server->listeners[i];
+        uv_poll_stop(listener->poll);
+        uv_close((uv_handle_t *)listener->poll, free_poll);
+        close(listener->fd);
+        if (listener->path)
+            unlink(listener->path);
+        FL_FREE(listener->path);
+    }
+    server->listener_count = 0;
+    FL_LIST_EACH_SAFE(at, &server->conns)
+    {
+        struct http_conn *conn = FL_LIST_ENTRY(at, struct http_conn, link);
+        if (conn->exchange_count == 0 && conn->out.len == 0)
+            close_conn(conn);
+    }
+}
+
+/* --- life --- */
+
+struct http_server *http_server_new(const struct http_server_settings *settings)
+{
+    struct http_server *server = fl_zalloc(sizeof *server);
+    struct net_loop *loop = settings->loop;
+    server->settings = *settings;
+    server->accept_pause.expired = on_accept_pause_over;
+    server->bury.run = bury;
+    fl_list_init(&server->conns);
+    fl_list_init(&server->dead);
+    fl_list_init(&server->free_exchanges);
+    net_deadlines_init(&server->head_deadlines, loop, settings->head_timeout_ms, on_head_timeout);
+    net_deadlines_init(&server->body_deadlines, loop, settings->body_timeout_ms, on_body_timeout);
+    net_deadlines_init(&server->wait_deadlines, loop, settings->body_wait_ms, on_wait_timeout);
+    net_deadlines_init(&server->idle_deadlines, loop, settings->idle_timeout_ms, on_plain_timeout);
+    net_deadlines_init(&server->write_deadlines, loop, settings->write_timeout_ms,
+                       on_write_timeout);
+    net_deadlines_init(&server->linger_deadlines, loop, LINGER_MS, on_plain_timeout);
+    return server;
+}
+
+void http_server_free(struct http_server **pointer)
+{
+    struct http_server *server = *pointer;
+    if (!server)
+        return;
+    *pointer = NULL;
+    http_server_stop(server);
+    FL_LIST_EACH_SAFE(at, &server->conns)
+    {
+        close_conn(FL_LIST_ENTRY(at, struct http_conn, link));
+    }
+    bury(&server->bury);
+    net_loop_cancel(server->settings.loop, &server->bury);
+    for (struct fl_list *first; (first = fl_list_first(&server->free_exchanges));) {
+        fl_list_remove(first);
+        fl_free(FL_LIST_ENTRY(first, struct http_exchange, link));
+    }
+    net_deadlines_fini(&server->head_deadlines);
+    net_deadlines_fini(&server->body_deadlines);
+    net_deadlines_fini(&server->wait_deadlines);
+    net_deadlines_fini(&server->idle_deadlines);
+    net_deadlines_fini(&server->write_deadlines);
+    net_deadlines_fini(&server->linger_deadlines);
+    fl_free(server);
+}
+
+size_t http_server_connection_count(const struct http_server *server)
+{
+    return server->conn_count;
+}
+
+size_t http_server_busy_count(const struct http_server *server)
+{
+    return server->busy_count;
+}
