@@ -58,7 +58,7 @@ enum fl_err route_choose_by_rules(const struct route_table *table, const struct 
                                   struct route_choice *choice, struct fl_error *error) FL_MUST_USE;
 
 /* The event is borrowed, and is not looked at (NULL is fine) when `route_table_is_constant`. An
- * error is a delivery failure; its text names the rule. */
+ * error is a delivery failure; see `route_expression_eval`. */
 static inline bool route_table_is_constant(const struct route_table *table)
 {
     return table->count == 0 || table->ways[0].expression == NULL;
