@@ -13,59 +13,10 @@
 
 #include "base/error.h"
 #include "base/slice.h"
+#include "cloudevents/body_kind.h"
 #include "cloudevents/event.h"
+#include "cloudevents/publish_metadata.h"
 #include "cloudevents/trace_context.h"
-
-/* What a publish body of a content type becomes. */
-enum ce_body_kind {
-    CE_BODY_TEXT,  /* a string; also the answer for a null content type */
-    CE_BODY_JSON,  /* a JSON value, or a string when it is not valid */
-    CE_BODY_BYTES, /* data_base64 */
-    CE_BODY_EVENT, /* application/cloudevents+json: adopted */
-    CE_BODY_BATCH, /* application/cloudevents-batch+json: Fairlead takes it apart, Dapr makes a
-                      string of it */
-};
-
-/* The body is looked at for application/x-protobuf only. */
-enum ce_body_kind ce_body_kind_of(struct fl_slice content_type, struct fl_slice body);
-
-/* What `event` of a bulk entry must be, by the entry's content type. */
-enum ce_bulk_kind {
-    CE_BULK_MISMATCH, /* no such type: daprd's "mismatch between contentType and event" */
-    CE_BULK_TEXT,     /* a JSON string: its UTF-8 */
-    CE_BULK_BYTES,    /* a JSON string of base64 (CR and LF skipped) */
-    CE_BULK_JSON,     /* any value, rewritten */
-    CE_BULK_EVENT,    /* the same, then adopted */
-};
-
-enum ce_bulk_kind ce_bulk_kind_of(struct fl_slice content_type);
-
-/* The metadata of a publish request that the envelope depends on. Slices are borrowed from the
- * metadata; null or empty means not given. */
-struct ce_publish_metadata {
-    struct fl_slice id, source, type, subject, traceid, traceparent, tracestate; /* cloudevent.* */
-    bool has_ttl;
-    int64_t ttl_ns; /* 0 or less: expired at once */
-};
-
-/* Reads the overrides and the time to live; keys in any case, an exact spelling before another. */
-void ce_publish_metadata_read(const struct ce_metadata *metadata, size_t count,
-                              struct ce_publish_metadata *out);
-
-/* The value of the metadata key `rawPayload` (case matters): 1 t T TRUE true True and 0 f F FALSE
- * false False and empty. Without the key *is_raw is false. FL_ERR_INVALID for another value, which
- * is stored in *bad (may be NULL). */
-enum fl_err ce_metadata_raw_payload(const struct ce_metadata *metadata, size_t count, bool *is_raw,
-                                    struct fl_slice *bad) FL_MUST_USE;
-
-/* The value of a metadata key, compared exactly; the null slice when it is not there. */
-struct fl_slice ce_metadata_find(const struct ce_metadata *metadata, size_t count,
-                                 struct fl_slice key);
-
-/* A Go duration ("1m30s") or whole seconds. False: unparseable, or seconds of 0 or less other than
- * "0",
- * "-0" and "+0". Seconds past the 64-bit nanosecond range wrap around. */
-bool ce_ttl_parse(struct fl_slice text, int64_t *ttl_ns);
 
 struct ce_dapr_envelope {
     struct fl_slice body;
