@@ -26,13 +26,24 @@ static void describe_found(const struct config_node *node, char *out, size_t siz
              text.len > SHOWN_MAX ? "…" : "");
 }
 
+const char *config_field_place(const struct config_node *node, uint32_t line,
+                               char out[CONFIG_PLACE_TEXT])
+{
+    if (line)
+        snprintf(out, CONFIG_PLACE_TEXT, "%s:%u", node->file, line);
+    else
+        snprintf(out, CONFIG_PLACE_TEXT, "%s", node->file);
+    return out;
+}
+
 enum fl_err config_field_error(const struct config_node *node, const char *path,
                                const char *accepted, struct fl_error *error)
 {
-    char found[256];
+    char found[256], place[CONFIG_PLACE_TEXT];
     describe_found(node, found, sizeof found);
-    return fl_error_set(error, FL_ERR_INVALID, FL_CLASS_REJECT, "%s:%u: %s: found %s; accepted: %s",
-                        node->file, node->line, *path ? path : "the document", found, accepted);
+    return fl_error_set(error, FL_ERR_INVALID, FL_CLASS_REJECT, "%s: %s: found %s; accepted: %s",
+                        config_field_place(node, node->line, place), *path ? path : "the document",
+                        found, accepted);
 }
 
 enum fl_err config_field_doubt(const struct config_reader *reader, struct fl_error *error,
@@ -80,8 +91,8 @@ static enum fl_err read_integer(const struct config_node *node, const char *path
     if (node->kind == CONFIG_NODE_INT) {
         got = node->integer.value;
         fits = node->integer.magnitude <= INT64_MAX;
-    } else if (node->kind == CONFIG_NODE_FLOAT && node->real == floor(node->real) &&
-               fabs(node->real) < 9e15) {
+    } else if (node->kind == CONFIG_NODE_FLOAT && node->dialect != CONFIG_DIALECT_JSON &&
+               node->real == floor(node->real) && fabs(node->real) < 9e15) {
         got = (int64_t)node->real;
         fits = true;
     }
@@ -130,7 +141,7 @@ static enum fl_err read_pairs(const struct config_reader *reader, const struct c
     for (size_t i = 0; i < count; i++) {
         char name[256];
         snprintf(name, sizeof name, "%s.%.*s", path, FL_SLICE_ARG(from[i].key));
-        pairs.items[i].name = from[i].key;
+        pairs.items[i].name = fl_arena_copy(reader->arena, from[i].key);
         enum fl_err err = read_string(reader, from[i].value, name, &pairs.items[i].value, error);
         if (err != FL_OK)
             return err;
@@ -210,14 +221,14 @@ static enum fl_err doubt_unknown(const struct config_reader *reader,
                                  struct fl_error *error)
 {
     struct config_spelling spelling;
-    char nearest[128] = "";
+    char nearest[128] = "", place[CONFIG_PLACE_TEXT];
     config_spelling_init(&spelling, pair->key);
     for (; fields->name; fields++)
         config_spelling_offer(&spelling, fl_slice_str(fields->name));
     if (spelling.best.data)
         snprintf(nearest, sizeof nearest, "; the nearest known one is \"%s\"", spelling.best.data);
-    return config_field_doubt(reader, error, "%s:%u: %s%s\"%.*s\" is not a known field%s",
-                              map->file, pair->line, path, *path ? ": " : "",
+    return config_field_doubt(reader, error, "%s: %s%s\"%.*s\" is not a known field%s",
+                              config_field_place(map, pair->line, place), path, *path ? ": " : "",
                               FL_SLICE_ARG(pair->key), nearest);
 }
 

@@ -53,6 +53,11 @@ enum fl_err config_field_read_value(const struct config_reader *reader,
                                     enum config_field_type type, void *into,
                                     struct fl_error *error) FL_MUST_USE;
 
+#define CONFIG_PLACE_TEXT 300
+/* "FILE:LINE", or "FILE" when the line is 0. Returns `out`. */
+const char *config_field_place(const struct config_node *node, uint32_t line,
+                               char out[CONFIG_PLACE_TEXT]);
+
 /* "FILE:LINE: PATH: found FOUND; accepted: ACCEPTED". */
 enum fl_err config_field_error(const struct config_node *node, const char *path,
                                const char *accepted, struct fl_error *error);

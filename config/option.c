@@ -235,6 +235,31 @@ static bool take_value(const struct config_option *row, struct fl_slice text,
     return false;
 }
 
+static void store_nothing(const struct config_option *row, void *at)
+{
+    switch (row->type) {
+    case CONFIG_STRING:
+        *(struct fl_slice *)at = FL_SLICE_NULL;
+        break;
+    case CONFIG_INT:
+    case CONFIG_DURATION:
+    case CONFIG_BYTES:
+        *(int64_t *)at = 0;
+        break;
+    case CONFIG_BOOL:
+        *(bool *)at = false;
+        break;
+    case CONFIG_LIST:
+        *(struct config_list *)at = (struct config_list){0};
+        break;
+    case CONFIG_ENUM:
+        *(int *)at = 0;
+        break;
+    case CONFIG_IGNORED:
+        break;
+    }
+}
+
 /* --- binding ---------------------------------------------------------------------------------- */
 
 /* "OWNER: FILE:LINE: ", each part only when known. */
@@ -323,6 +348,8 @@ static enum fl_err bind_row(const struct config_bind *how, const struct config_o
     }
     if (row->is_required)
         return refuse_missing(how, row, values, count, error);
+    if (!row->default_text && at)
+        store_nothing(row, at);
     if (row->default_text)
         FL_ASSERT(take_value(row, fl_slice_str(row->default_text), how->arena, at));
     return FL_OK;

@@ -4,7 +4,8 @@
  * A document that cannot be read is a warning and is skipped; two definitions of one name, a
  * missing folder, and under `is_strict` anything doubtful, are errors.
  *
- * Ownership: everything lives in the struct's arena. Thread: any, once loaded.
+ * Ownership: everything lives in the struct's arena; the struct points into itself and must not be
+ * copied or moved. Thread: any, once loaded.
  */
 #ifndef FL_CONFIG_RESOURCES_H
 #define FL_CONFIG_RESOURCES_H

@@ -528,7 +528,7 @@ struct config_node *config_node_find(const struct config_node *node, const char 
         if (!is_same)
             continue;
         bool is_best_exact = best && fl_slice_eq(best->key, wanted);
-        if (!best || fl_slice_eq(pair->key, wanted) ||
+        if (!best || fl_slice_eq(pair->key, wanted) || node->dialect == CONFIG_DIALECT_JSON ||
             (!is_best_exact && fl_slice_compare(pair->key, best->key) >= 0))
             best = pair;
     }

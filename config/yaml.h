@@ -7,7 +7,8 @@
  * Bounds: CONFIG_YAML_*; aliases share the node they name, so a document can neither grow in memory
  * nor be walked beyond CONFIG_YAML_WEIGHT_MAX steps.
  *
- * Ownership: nodes and texts live in the arena given. Thread: one at a time.
+ * Ownership: nodes live in the arena given to the parser; texts taken from them are copied into the
+ * arena given to the taker, so the tree can go before they do. Thread: one at a time.
  */
 #ifndef FL_CONFIG_YAML_H
 #define FL_CONFIG_YAML_H
@@ -21,7 +22,11 @@
 #define CONFIG_YAML_DEPTH_MAX 100
 #define CONFIG_YAML_WEIGHT_MAX 400000 /* nodes with every alias written out */
 
-enum config_dialect { CONFIG_DIALECT_RESOURCE, CONFIG_DIALECT_CONFIGURATION };
+enum config_dialect {
+    CONFIG_DIALECT_RESOURCE,
+    CONFIG_DIALECT_CONFIGURATION,
+    CONFIG_DIALECT_JSON, /* keys without case, the last one wins; only strings are strings */
+};
 
 enum config_node_kind {
     CONFIG_NODE_NULL,

@@ -275,8 +275,12 @@ enum fl_err config_node_string(const struct config_node *node, struct fl_arena *
 {
     if (node->kind == CONFIG_NODE_LIST || node->kind == CONFIG_NODE_MAP)
         return FL_ERR_INVALID;
-    if (node->kind != CONFIG_NODE_NULL && node->dialect == CONFIG_DIALECT_CONFIGURATION)
-        *text = node->text;
+    if (node->dialect == CONFIG_DIALECT_JSON && node->kind != CONFIG_NODE_NULL &&
+        node->kind != CONFIG_NODE_STRING)
+        return FL_ERR_INVALID;
+    bool keeps_spelling = node->dialect == CONFIG_DIALECT_CONFIGURATION;
+    if (node->kind == CONFIG_NODE_STRING || (node->kind != CONFIG_NODE_NULL && keeps_spelling))
+        *text = fl_arena_copy(arena, node->text);
     else
         *text = config_scalar_text(node, arena);
     return FL_OK;
@@ -377,7 +381,7 @@ enum fl_err config_node_value(const struct config_node *node, struct fl_arena *a
                               struct fl_slice *text)
 {
     if (node->kind == CONFIG_NODE_STRING) {
-        *text = node->text;
+        *text = fl_arena_copy(arena, node->text);
         return FL_OK;
     }
     struct fl_buffer out = {0};

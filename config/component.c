@@ -1,0 +1,326 @@
+/* Component documents. Decoding keeps what the user wrote, with the line of every entry; resolving
+ * comes after filters and duplicates were looked at, because it reads the environment and draws
+ * identifiers. */
+#include "config/component.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "base/buffer.h"
+#include "config/fields_priv.h"
+#include "config/quantity.h"
+#include "config/resources.h"
+#include "config/resources_priv.h"
+
+#define SCOPE "dapr.runtime.loader.disk"
+
+/* --- looking ---------------------------------------------------------------------------------- */
+
+const struct config_value *config_component_find(const struct config_component *component,
+                                                 const char *name)
+{
+    for (size_t i = component->metadata_count; i-- > 0;)
+        if (fl_slice_eq_nocase(component->metadata[i].name, fl_slice_str(name)))
+            return &component->metadata[i];
+    return NULL;
+}
+
+struct fl_slice config_component_category(const struct config_component *component)
+{
+    struct fl_slice type = component->type;
+    return fl_slice_of(type.data, fl_slice_find_byte(type, '.'));
+}
+
+struct fl_slice config_component_system(const struct config_component *component)
+{
+    struct fl_slice type = component->type;
+    size_t dot = fl_slice_find_byte(type, '.');
+    if (dot == type.len)
+        return fl_slice_of(type.data + dot, 0);
+    return fl_slice_of(type.data + dot + 1, type.len - dot - 1);
+}
+
+/* --- decoding --------------------------------------------------------------------------------- */
+
+struct spec {
+    struct fl_slice type, version, init_timeout;
+    bool ignores_errors;
+    const struct config_node *metadata;
+};
+
+struct entry {
+    struct fl_slice name, env_ref;
+    const struct config_node *value, *secret;
+};
+
+struct auth {
+    struct fl_slice secret_store;
+};
+
+struct document {
+    struct config_resource_head head;
+    const struct config_node *spec, *auth;
+};
+
+#define FIELD(struct_, member, name_, type_)                                                       \
+    {                                                                                              \
+        .name = (name_), .type = (type_), .offset = offsetof(struct struct_, member)               \
+    }
+
+static const struct config_field spec_fields[] = {
+    FIELD(spec, type, "type", CONFIG_FIELD_STRING),
+    FIELD(spec, version, "version", CONFIG_FIELD_STRING),
+    FIELD(spec, ignores_errors, "ignoreErrors", CONFIG_FIELD_BOOL),
+    FIELD(spec, init_timeout, "initTimeout", CONFIG_FIELD_STRING),
+    FIELD(spec, metadata, "metadata", CONFIG_FIELD_LIST),
+    {NULL},
+};
+
+static const struct config_field entry_fields[] = {
+    FIELD(entry, name, "name", CONFIG_FIELD_STRING),
+    FIELD(entry, value, "value", CONFIG_FIELD_ANY),
+    FIELD(entry, secret, "secretKeyRef", CONFIG_FIELD_MAP),
+    FIELD(entry, env_ref, "envRef", CONFIG_FIELD_STRING),
+    {NULL},
+};
+
+static const struct config_field secret_fields[] = {
+    FIELD(config_secret_ref, name, "name", CONFIG_FIELD_STRING),
+    FIELD(config_secret_ref, key, "key", CONFIG_FIELD_STRING),
+    {NULL},
+};
+
+static const struct config_field auth_fields[] = {
+    FIELD(auth, secret_store, "secretStore", CONFIG_FIELD_STRING),
+    {NULL},
+};
+
+static const struct config_field document_fields[] = {
+    CONFIG_RESOURCE_HEAD_FIELDS(document, head),
+    FIELD(document, spec, "spec", CONFIG_FIELD_MAP),
+    FIELD(document, auth, "auth", CONFIG_FIELD_MAP),
+    {NULL},
+};
+
+/* An unset value with an envRef is marked by a null slice until it is resolved; the reference stays
+ * in `secrets[i].key` with a null name. */
+static enum fl_err decode_entry(const struct config_reader *reader, const struct config_node *node,
+                                size_t index, struct config_value *value,
+                                struct config_secret_ref *secret, struct fl_error *error)
+{
+    struct entry entry = {0};
+    char path[64];
+    snprintf(path, sizeof path, "spec.metadata[%zu]", index);
+    enum fl_err err = config_fields_read(reader, node, path, entry_fields, &entry, error);
+    if (err != FL_OK)
+        return err;
+    *value = (struct config_value){.name = entry.name, .file = node->file, .line = node->line};
+    if (!entry.value && entry.env_ref.len)
+        secret->key = entry.env_ref;
+    else if (!entry.value)
+        value->value = fl_slice_of("", 0);
+    else if (config_node_value(entry.value, reader->arena, &value->value) != FL_OK)
+        return config_field_error(entry.value, path, "a value of at most 1 MiB that JSON can write",
+                                  error);
+    if (!entry.secret)
+        return FL_OK;
+    *secret = (struct config_secret_ref){0};
+    if (fl_slice_is_null(value->value))
+        value->value = fl_slice_of("", 0);
+    char secret_path[96];
+    snprintf(secret_path, sizeof secret_path, "%s.secretKeyRef", path);
+    return config_fields_read(reader, entry.secret, secret_path, secret_fields, secret, error);
+}
+
+static enum fl_err decode_metadata(const struct config_reader *reader,
+                                   const struct config_node *list,
+                                   struct config_component *component, struct fl_error *error)
+{
+    size_t count = list ? list->list.count : 0;
+    component->metadata = FL_ARENA_ARRAY(reader->arena, struct config_value, count + 1);
+    component->secrets = FL_ARENA_ARRAY(reader->arena, struct config_secret_ref, count + 1);
+    component->metadata_count = count;
+    for (size_t i = 0; i < count; i++) {
+        enum fl_err err = decode_entry(reader, list->list.items[i], i, &component->metadata[i],
+                                       &component->secrets[i], error);
+        if (err != FL_OK)
+            return err;
+        if (config_template_has_namespace(component->metadata[i].value))
+            component->has_namespace_tag = true;
+    }
+    return FL_OK;
+}
+
+static int64_t init_timeout_ms(struct fl_slice text)
+{
+    int64_t ns;
+    if (config_parse_duration(text, CONFIG_BARE_REFUSED, &ns) != FL_OK || ns <= 0)
+        return CONFIG_INIT_TIMEOUT_MS;
+    return config_ns_to_ms(ns);
+}
+
+static enum fl_err doubt_timeout(const struct config_reader *reader, const struct config_node *root,
+                                 struct fl_slice text, struct fl_error *error)
+{
+    int64_t ns;
+    if (text.len == 0 || config_parse_duration(text, CONFIG_BARE_REFUSED, &ns) == FL_OK)
+        return FL_OK;
+    const struct config_node *node =
+        config_node_find(config_node_find(root, "spec"), "initTimeout");
+    return config_field_doubt(reader, error,
+                              "%s:%u: spec.initTimeout: found \"%.*s\"; accepted: a duration such "
+                              "as 10s; 5s is used",
+                              root->file, node ? node->line : root->line, FL_SLICE_ARG(text));
+}
+
+static struct fl_slice make_log_name(struct fl_arena *arena, const struct config_component *c)
+{
+    return fl_slice_str(fl_arena_printf(arena, "%.*s (%.*s%s%.*s)", FL_SLICE_ARG(c->name),
+                                        FL_SLICE_ARG(c->type), c->version.len ? "/" : "",
+                                        FL_SLICE_ARG(c->version)));
+}
+
+static enum fl_err decode(const struct config_reader *reader, const struct config_node *root,
+                          struct config_component *component, struct fl_error *error)
+{
+    struct document document = {0};
+    struct spec spec = {0};
+    struct auth auth = {0};
+    enum fl_err err = config_fields_read(reader, root, "", document_fields, &document, error);
+    if (err == FL_OK)
+        err = config_resource_head_read(reader, root, &document.head, error);
+    if (err == FL_OK)
+        err = config_fields_read(reader, document.spec, "spec", spec_fields, &spec, error);
+    if (err == FL_OK)
+        err = config_fields_read(reader, document.auth, "auth", auth_fields, &auth, error);
+    if (err == FL_OK)
+        err = decode_metadata(reader, spec.metadata, component, error);
+    if (err == FL_OK)
+        err = doubt_timeout(reader, root, spec.init_timeout, error);
+    if (err != FL_OK)
+        return err;
+    component->name = document.head.name;
+    component->namespace = document.head.namespace;
+    component->scopes = document.head.scopes;
+    component->type = spec.type;
+    component->version = spec.version;
+    component->ignores_errors = spec.ignores_errors;
+    component->init_timeout_ms = init_timeout_ms(spec.init_timeout);
+    component->secret_store = auth.secret_store;
+    component->log_name = make_log_name(reader->arena, component);
+    component->file = root->file;
+    component->line = root->line;
+    return FL_OK;
+}
+
+enum fl_err config_component_decode(const struct config_node *root, struct fl_arena *arena,
+                                    struct config_notes *notes, bool is_strict,
+                                    struct config_component *component, struct fl_error *error)
+{
+    struct config_reader reader = {
+        .arena = arena, .notes = notes, .scope = SCOPE, .is_strict = is_strict};
+    struct config_component got = {0};
+    enum fl_err err = decode(&reader, root, &got, error);
+    if (err == FL_OK)
+        *component = got;
+    return err;
+}
+
+/* --- resolving -------------------------------------------------------------------------------- */
+
+/* daprd's rule for what a resource may read of the environment: no token of ours, nothing of
+ * daprd's, and only the listed names when there is a list. */
+static bool may_read(struct fl_slice name)
+{
+    if (name.len == 0 || fl_slice_eq_nocase(name, FL_SLICE_LIT("APP_API_TOKEN")) ||
+        fl_slice_starts_with_nocase(name, FL_SLICE_LIT("DAPR_")) ||
+        fl_slice_find_byte(name, ' ') < name.len || memchr(name.data, '\0', name.len))
+        return false;
+    struct fl_slice allowed = fl_slice_str(getenv("DAPR_ENV_KEYS"));
+    if (allowed.len == 0)
+        return true;
+    while (allowed.len) {
+        size_t at = fl_slice_find_byte(allowed, ' ');
+        if (fl_slice_eq(fl_slice_of(allowed.data, at), name))
+            return true;
+        size_t used = at == allowed.len ? at : at + 1;
+        allowed = fl_slice_of(allowed.data + used, allowed.len - used);
+    }
+    return false;
+}
+
+/* Go's strconv.Unquote for the cases that occur: one pair of "…", `…`, or '…' around one
+ * character. A text with escapes, or one that is no such literal, stays as it is. */
+static struct fl_slice unquote(struct fl_slice text, struct fl_arena *arena)
+{
+    if (text.len < 2 || text.data[0] != text.data[text.len - 1])
+        return text;
+    char quote = text.data[0];
+    struct fl_slice inner = fl_slice_of(text.data + 1, text.len - 2);
+    if (fl_slice_find_byte(inner, quote) < inner.len)
+        return text;
+    if (quote == '`')
+        return fl_arena_copy(arena, inner);
+    if (quote != '"' && quote != '\'')
+        return text;
+    if (fl_slice_find_byte(inner, '\n') < inner.len || fl_slice_find_byte(inner, '\\') < inner.len)
+        return text;
+    if (quote == '\'' && (inner.len == 0 || fl_utf8_sequence(inner) != inner.len))
+        return text;
+    return fl_arena_copy(arena, inner);
+}
+
+static void resolve_env(const struct config_component *component, struct config_value *value,
+                        struct fl_slice name, struct fl_arena *arena, struct config_notes *notes)
+{
+    value->value = fl_slice_of("", 0);
+    if (!may_read(name)) {
+        config_note(notes, FL_LOG_WARNING, "dapr.runtime",
+                    "%s:%u: component %.*s: %.*s: the environment variable \"%.*s\" may not be "
+                    "read by resources; the value stays empty",
+                    value->file, value->line, FL_SLICE_ARG(component->name),
+                    FL_SLICE_ARG(value->name), FL_SLICE_ARG(name));
+        return;
+    }
+    const char *found = getenv(name.data);
+    if (found)
+        value->value = unquote(fl_arena_copy(arena, fl_slice_str(found)), arena);
+}
+
+static void note_secret(const struct config_component *component, const struct config_value *value,
+                        const struct config_secret_ref *secret, struct config_notes *notes)
+{
+    config_note(notes, FL_LOG_WARNING, "dapr.runtime",
+                "%s:%u: component %.*s: %.*s: the secret \"%.*s\" is not looked up, because secret "
+                "stores are not part of this version; %s",
+                value->file, value->line, FL_SLICE_ARG(component->name), FL_SLICE_ARG(value->name),
+                FL_SLICE_ARG(secret->name),
+                value->value.len ? "the value beside it is used" : "the value stays empty");
+}
+
+static enum fl_err fail_template(const struct config_component *component,
+                                 const struct config_value *value, const struct fl_error *cause,
+                                 struct fl_error *error)
+{
+    return fl_error_set(error, cause->code, FL_CLASS_REJECT, "%s:%u: component %.*s: %.*s: %s",
+                        value->file, value->line, FL_SLICE_ARG(component->name),
+                        FL_SLICE_ARG(value->name), cause->text);
+}
+
+enum fl_err config_component_resolve(struct config_component *component,
+                                     const struct config_identity *identity, struct fl_arena *arena,
+                                     struct config_notes *notes, struct fl_error *error)
+{
+    for (size_t i = 0; i < component->metadata_count; i++) {
+        struct config_value *value = &component->metadata[i];
+        const struct config_secret_ref *secret = &component->secrets[i];
+        struct fl_error cause;
+        if (fl_slice_is_null(value->value))
+            resolve_env(component, value, secret->key, arena, notes);
+        if (secret->name.len)
+            note_secret(component, value, secret, notes);
+        if (config_template_expand(value->value, identity, arena, &value->value, &cause) != FL_OK)
+            return fail_template(component, value, &cause, error);
+    }
+    return FL_OK;
+}
