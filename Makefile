@@ -2,7 +2,9 @@
 
 PREFIX   ?= /usr/local
 DESTDIR  ?=
-CC       ?= gcc
+ifeq ($(origin CC),default)
+CC := gcc
+endif
 SAN      ?=
 OPT      ?= -O2
 T        ?=
@@ -38,7 +40,7 @@ ARCHIVES := $(foreach l,$(LAYERS),$(BUILD)/lib$(l).a)
 
 .DEFAULT_GOAL := all
 .PHONY: all help deps setup demo test check-fast map bench fuzz soak install uninstall fmt fmt-check \
-        compdb clean test-unit test-integration test-build test-programs tour
+        compdb clean test-unit test-programs tour
 
 all: ## build build/fairlead and the examples
 all: $(BIN) $(BUILD)/examples/subscriber
@@ -53,7 +55,7 @@ $(BIN): $(call object,$(MAIN)) $(ARCHIVES)
 
 define folder_archive
 $(call archive,$(1)): $(call object,$(filter-out $(MAIN),$(sort $(wildcard $(1)/*.c))))
-	@rm -f $$@
+	@mkdir -p $$(@D) && rm -f $$@
 	$$(AR) rcs $$@ $$^
 endef
 $(foreach f,$(FOLDERS),$(eval $(call folder_archive,$(f))))
@@ -94,7 +96,8 @@ test: setup
 
 test-programs: $(TESTS)
 
-test-unit: $(TESTS) ## unit and conformance programs of this build only (SAN=... for another)
+test-unit: ## unit and conformance programs of this build only (SAN=... for another)
+test-unit: $(TESTS)
 	@tests/run-unit $(BUILD) $(T)
 
 check-fast: ## format, layers, names and unit tests of the plain build, in seconds
@@ -109,7 +112,7 @@ map: ## the graph of folders, from the #include lines; fails on an upward arrow
 bench: ## ratios to the floors in ../shared/floor (PEER=/path: another gateway beside)
 bench: setup
 	@$(MAKE) -s all
-	@bench/run
+	@bench/run $(BENCH)
 
 fuzz: ## fuzz every target for SECONDS (60) each, under sanitizers
 	@tests/fuzz/run

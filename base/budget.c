@@ -26,9 +26,14 @@ static bool has_room(const struct fl_budget *budget, size_t bytes)
            (budget->used_bytes <= part && bytes <= part - budget->used_bytes);
 }
 
+bool fl_budget_has_room(const struct fl_budget *budget, size_t bytes)
+{
+    return fl_list_is_empty(&budget->line) && has_room(budget, bytes);
+}
+
 bool fl_budget_try_take(struct fl_budget *budget, size_t bytes)
 {
-    if (!fl_list_is_empty(&budget->line) || !has_room(budget, bytes))
+    if (!fl_budget_has_room(budget, bytes))
         return false;
     fl_budget_charge(budget, bytes);
     return true;

@@ -39,6 +39,9 @@ struct fl_budget_wish {
 
 void fl_budget_init(struct fl_budget *budget, size_t total_bytes);
 
+/* True when `bytes` would be granted now; whoever charges in the same breath needs no wish. */
+bool fl_budget_has_room(const struct fl_budget *budget, size_t bytes);
+
 /* True: granted now. False: nothing was taken; there is no room, or others were here first. */
 bool fl_budget_try_take(struct fl_budget *budget, size_t bytes) __attribute__((warn_unused_result));
 
