@@ -540,6 +540,13 @@ void http_pool_cancel(struct http_call *call)
     dispatch(pool);
 }
 
+void http_pool_address(const struct http_pool *pool, struct sockaddr_storage *address,
+                       socklen_t *len)
+{
+    *address = pool->settings.address;
+    *len = pool->settings.address_len;
+}
+
 void http_pool_drop_idle(struct http_pool *pool)
 {
     for (struct fl_list *first; (first = fl_list_first(&pool->idle));)

@@ -91,6 +91,10 @@ static inline bool http_call_is_active(const struct http_call *call)
     return call->pool != NULL;
 }
 
+/* Where the pool connects to. */
+void http_pool_address(const struct http_pool *pool, struct sockaddr_storage *address,
+                       socklen_t *len);
+
 /* Closes connections that are idle now, so that the next call connects anew. */
 void http_pool_drop_idle(struct http_pool *pool);
 
