@@ -57,6 +57,8 @@ struct fl_slice ce_header_attribute(const struct ce_header_map *map, struct fl_s
 void ce_header_encode(struct fl_slice value, struct fl_buffer *out)
 {
     static const char hex[] = "0123456789ABCDEF";
+    if (value.len == 0)
+        return;
     fl_buffer_reserve(out, value.len * 3);
     char *at = out->data + out->len;
     for (size_t i = 0; i < value.len; i++) {
@@ -69,8 +71,7 @@ void ce_header_encode(struct fl_slice value, struct fl_buffer *out)
             *at++ = hex[c & 15];
         }
     }
-    if (value.len > 0)
-        out->len = (size_t)(at - out->data);
+    out->len = (size_t)(at - out->data);
 }
 
 /* Undoes a quoted string to `out`; false when its closing quote is not the last byte. */

@@ -401,8 +401,10 @@ static enum fl_err open_object(struct rewriter *w, const char *at, uint32_t ordi
             at = ce_skip_space(at + 1, w->end);
     }
     frame.first = (uint32_t)(first / sizeof(struct member));
-    struct member *members = (struct member *)(void *)w->members.data + frame.first;
-    frame.count = (uint32_t)sort_members(members, (w->members.len - first) / sizeof *members);
+    if (w->members.len > first) {
+        struct member *members = (struct member *)(void *)(w->members.data + first);
+        frame.count = (uint32_t)sort_members(members, (w->members.len - first) / sizeof *members);
+    }
     enum fl_err err = fl_buffer_try_append(&w->frames, &frame, sizeof frame);
     return err == FL_OK ? fl_buffer_try_append(w->out, "{", 1) : err;
 }
