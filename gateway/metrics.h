@@ -65,7 +65,7 @@ enum gw_metric {
     GW_PUBSUB_EGRESS_BULK_COUNT,        /* component success topic */
     GW_PUBSUB_EGRESS_BULK_LATENCIES,    /* component success topic */
 
-    GW_RESILIENCY_LOADED,            /* name */
+    GW_RESILIENCY_LOADED,            /* name namespace */
     GW_RESILIENCY_COUNT,             /* flow_direction name namespace policy status target */
     GW_RESILIENCY_ACTIVATIONS_TOTAL, /* flow_direction name namespace policy status target */
     GW_RESILIENCY_CB_STATE,          /* flow_direction name namespace policy status target; gauge */
@@ -126,7 +126,7 @@ struct gw_metrics;
 struct gw_metrics_settings {
     struct fl_slice app_id;
     struct fl_slice name_space;          /* the environment's NAMESPACE as it is, or empty */
-    const struct config_metrics *config; /* NULL: the defaults, all on */
+    const struct config_metrics *config; /* NULL: daprd's defaults */
     const struct fl_log *log;            /* borrowed for the call; NULL: nothing is said */
 };
 
