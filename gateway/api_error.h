@@ -1,0 +1,41 @@
+/* daprd's error bodies (http-api.md §0.4): simple, and detailed for pub/sub.
+ *
+ * Thread: the loop's.
+ */
+#ifndef GW_API_ERROR_H
+#define GW_API_ERROR_H
+
+#include "base/buffer.h"
+#include "cloudevents/event.h"
+#include "gateway/api.h"
+
+/* One error as the API says it. */
+struct gw_api_error {
+    int status;
+    const char *code;     /* "ERR_PUBSUB_NOT_FOUND" */
+    const char *category; /* of the error code metric */
+    struct fl_slice message;
+    const char *reason;       /* of the ErrorInfo; NULL: the simple shape */
+    struct fl_slice resource; /* pub/sub component of the ResourceInfo; null: none */
+    /* ErrorInfo's metadata: pairs, written sorted by key; an empty object when there are none. */
+    struct ce_metadata pairs[2];
+    size_t pair_count;
+    const struct ce_metadata *map; /* used instead of `pairs` when not NULL */
+    size_t map_count;
+    int retry_after_s; /* 0: no Retry-After */
+};
+
+/* Answers with it and counts its code. */
+void gw_api_fail(struct gateway *gateway, struct http_exchange *exchange,
+                 const struct gw_call_info *info, const struct gw_api_error *error);
+
+/* The simple shape in one line. */
+void gw_api_fail_simple(struct gateway *gateway, struct http_exchange *exchange,
+                        const struct gw_call_info *info, int status, const char *code,
+                        const char *category, const char *message);
+
+/* What becomes of a publish that ended with this result; the message lives in `arena`. */
+struct gw_api_error gw_publish_error(struct fl_arena *arena, const struct gw_publish_result *result,
+                                     struct fl_slice pubsub, struct fl_slice topic);
+
+#endif

@@ -1,0 +1,431 @@
+/* Components: opening, the batches towards the connector, and what it calls back. */
+#include "gateway/component.h"
+
+#include <stdio.h>
+
+#include "base/alloc.h"
+#include "base/clock.h"
+#include "connectors/registry.h"
+#include "gateway/gateway.h"
+#include "gateway/intake.h"
+#include "gateway/metrics.h"
+#include "gateway/subscriptions.h"
+
+#define SCOPE "dapr.runtime.processor"
+
+static struct gw_component *component_of(struct connector *connector)
+{
+    return connector->context;
+}
+
+/* --- publishing --- */
+
+static void offer_line(struct gw_component *component)
+{
+    struct connector *connector = component->connector;
+    int64_t timeout_ms = component->gateway->flags->publish_timeout_ms;
+    int64_t deadline = net_loop_now_ms(component->gateway->loop) + timeout_ms;
+    while (component->line_count && !component->is_blocked && component->is_up) {
+        struct connector_publish batch[GW_PUBLISH_BATCH];
+        size_t count = 0;
+        FL_LIST_EACH(at, &component->line)
+        {
+            struct gw_publish *publish = FL_LIST_ENTRY(at, struct gw_publish, link);
+            batch[count++] = (struct connector_publish){publish->topic, publish->event,
+                                                        publish->partition_key, deadline, publish};
+            if (count == GW_PUBLISH_BATCH)
+                break;
+        }
+        size_t taken = connector->type->publish(connector, batch, count);
+        for (size_t i = 0; i < taken; i++) {
+            struct gw_publish *publish = batch[i].token;
+            fl_list_remove(&publish->link);
+            component->line_count--;
+            gw_publish_sent(publish);
+        }
+        component->is_blocked = taken < count;
+    }
+}
+
+static void on_flush(struct net_task *task)
+{
+    struct gw_component *component = FL_CONTAINER(task, struct gw_component, flush);
+    offer_line(component);
+    if (component->line_count == 0)
+        return;
+    FL_LIST_EACH(at, &component->line)
+    {
+        gw_publish_must_wait(FL_LIST_ENTRY(at, struct gw_publish, link));
+    }
+}
+
+void gw_component_enqueue(struct gw_component *component, struct gw_publish *publish)
+{
+    fl_list_add_last(&component->line, &publish->link);
+    component->line_count++;
+    net_loop_defer(component->gateway->loop, &component->flush);
+}
+
+static void on_published(struct connector *connector, const struct connector_published *items,
+                         size_t count)
+{
+    (void)connector;
+    for (size_t i = 0; i < count; i++) {
+        struct gw_publish_result result = {items[i].code, items[i].class, items[i].text};
+        gw_publish_finish(items[i].token, &result);
+    }
+}
+
+static void on_writable(struct connector *connector)
+{
+    struct gw_component *component = component_of(connector);
+    component->is_blocked = false;
+    net_loop_defer(component->gateway->loop, &component->flush);
+}
+
+/* --- settling --- */
+
+void gw_component_flush_settlements(struct gw_component *component)
+{
+    size_t count = component->settlement_count;
+    if (count == 0)
+        return;
+    component->settlement_count = 0;
+    if (!component->is_closed)
+        component->connector->type->settle(component->connector, component->settlements, count);
+}
+
+static void on_settle(struct net_task *task)
+{
+    gw_component_flush_settlements(FL_CONTAINER(task, struct gw_component, settle));
+}
+
+void gw_component_settle(struct gw_component *component, const struct connector_settlement *one)
+{
+    if (component->settlement_count == GW_SETTLE_BATCH)
+        gw_component_flush_settlements(component);
+    component->settlements[component->settlement_count++] = *one;
+    net_loop_defer(component->gateway->loop, &component->settle);
+}
+
+static void on_extend(struct net_timer *timer)
+{
+    struct gw_component *component = FL_CONTAINER(timer, struct gw_component, extend_timer);
+    gw_intake_extend(component);
+    net_timer_start(component->gateway->loop, timer,
+                    net_loop_now_ms(component->gateway->loop) +
+                        component->connector->traits.lease_ms / 3);
+}
+
+/* --- state --- */
+
+static void on_state(struct connector *connector, bool is_up, const struct fl_error *error)
+{
+    struct gw_component *component = component_of(connector);
+    struct gateway *gateway = component->gateway;
+    bool was_up = component->is_up;
+    component->is_up = is_up;
+    if (is_up) {
+        component->connected_wall_s = fl_clock_wall_s();
+        component->is_blocked = false;
+        net_timer_stop(gateway->loop, &component->init_timer);
+        if (component->warned && !was_up)
+            FL_INFO(gateway->log, SCOPE, "Component connected: %s", connector->log_name);
+        component->warned = false;
+        net_loop_defer(gateway->loop, &component->flush);
+    } else {
+        if (error)
+            component->last_error = *error;
+        if (was_up) {
+            component->warned = true;
+            FL_WARN(gateway->log, SCOPE, "Component disconnected: %s: %s", connector->log_name,
+                    error ? error->text : "no reason given");
+        }
+    }
+    gw_subscriptions_on_component(gateway, component);
+}
+
+static void on_init_timeout(struct net_timer *timer)
+{
+    struct gw_component *component = FL_CONTAINER(timer, struct gw_component, init_timer);
+    component->warned = true;
+    FL_WARN(component->gateway->log, SCOPE,
+            "Component %s is not connected after %lld ms and goes on trying: %s",
+            component->connector->log_name, (long long)component->config->init_timeout_ms,
+            component->last_error.text[0] ? component->last_error.text : "no answer");
+}
+
+static void on_closed(struct connector *connector)
+{
+    struct gw_component *component = component_of(connector);
+    component->is_closed = true;
+    component->is_up = false;
+    gw_shutdown_check(component->gateway);
+}
+
+static void on_invoked(struct connector *connector, const struct connector_invoked *answer)
+{
+    (void)connector;
+    (void)answer;
+}
+
+static void on_backlog(struct connector *connector, const struct connector_backlog *backlog,
+                       void *token)
+{
+    (void)connector;
+    (void)backlog;
+    (void)token;
+}
+
+const struct connector_callbacks gw_connector_callbacks = {
+    .state = on_state,
+    .published = on_published,
+    .invoked = on_invoked,
+    .writable = on_writable,
+    .subscribed = gw_subscriptions_on_subscribed,
+    .unsubscribed = gw_subscriptions_on_unsubscribed,
+    .deliver = gw_intake_deliver,
+    .revoked = gw_intake_revoked,
+    .backlog = on_backlog,
+    .closed = on_closed,
+};
+
+/* --- opening --- */
+
+static const struct config_option common_options[] = {
+    {.name = "consumerID",
+     .type = CONFIG_IGNORED,
+     .help = "the consumer group; the application id when it is empty or not given"},
+    {.name = NULL},
+};
+
+static struct fl_slice consumer_id(const struct config_component *config, struct fl_slice app_id)
+{
+    const struct config_value *value = config_component_find(config, "consumerID");
+    struct fl_slice given = value ? fl_slice_trim(value->value) : FL_SLICE_NULL;
+    return given.len ? given : app_id;
+}
+
+static enum fl_err fill_settings(struct gw_component *component, const struct connector_type *type,
+                                 void **settings, struct fl_error *error)
+{
+    const struct config_component *config = component->config;
+    struct gateway *gateway = component->gateway;
+    *settings = type->settings_size ? fl_arena_alloc(&component->arena, type->settings_size) : NULL;
+    struct config_option_target targets[] = {
+        {type->component_options, *settings}, {config_scope_options, NULL}, {common_options, NULL}};
+    struct config_bind how = {.owner = config->log_name.data,
+                              .arena = &component->arena,
+                              .notes = &gateway->notes,
+                              .is_strict = gateway->flags->is_strict};
+    enum fl_err err =
+        config_options_bind(targets, 3, config->metadata, config->metadata_count, &how, error);
+    if (!err && type->check)
+        err = type->check(*settings, error);
+    return err;
+}
+
+static enum fl_err open_one(struct gw_component *component, struct fl_error *error)
+{
+    struct gateway *gateway = component->gateway;
+    const struct config_component *config = component->config;
+    const struct connector_type *type;
+    void *settings;
+    enum fl_err err =
+        connector_registry_find(gateway->registry, config->type, config->version, &type, error);
+    if (!err)
+        err = fill_settings(component, type, &settings, error);
+    if (err)
+        return err;
+    struct connector *connector = fl_zalloc(type->state_size);
+    *connector = (struct connector){.type = type,
+                                    .host = &gateway->host,
+                                    .traits = type->traits,
+                                    .name = config->name,
+                                    .log_name = config->log_name.data,
+                                    .settings = settings,
+                                    .consumer_id = consumer_id(config, gateway->flags->app_id),
+                                    .context = component};
+    if (type->resolve_traits)
+        type->resolve_traits(settings, &connector->traits);
+    component->connector = connector;
+    component->init_timer.expired = on_init_timeout;
+    net_timer_start(gateway->loop, &component->init_timer,
+                    net_loop_now_ms(gateway->loop) + config->init_timeout_ms);
+    err = type->open(connector, error);
+    if (err) {
+        net_timer_stop(gateway->loop, &component->init_timer);
+        FL_FREE(component->connector);
+        return err;
+    }
+    if (connector->traits.lease_ms) {
+        component->extend_timer.expired = on_extend;
+        net_timer_start(gateway->loop, &component->extend_timer,
+                        net_loop_now_ms(gateway->loop) + connector->traits.lease_ms / 3);
+    }
+    return FL_OK;
+}
+
+static struct gw_component *new_component(struct gateway *gateway,
+                                          const struct config_component *config)
+{
+    struct gw_component *component = fl_zalloc(sizeof *component);
+    component->gateway = gateway;
+    component->config = config;
+    component->name = config->name;
+    component->flush.run = on_flush;
+    component->settle.run = on_settle;
+    fl_list_init(&component->line);
+    config_scopes_read(config->metadata, config->metadata_count, gateway->flags->app_id,
+                       &component->arena, &component->scopes);
+    if (config->has_namespace_tag)
+        component->topic_prefix = config_identity_namespace(&gateway->identity);
+    return component;
+}
+
+static void free_component(struct gw_component *component)
+{
+    struct gateway *gateway = component->gateway;
+    net_timer_stop(gateway->loop, &component->init_timer);
+    net_timer_stop(gateway->loop, &component->extend_timer);
+    net_loop_cancel(gateway->loop, &component->flush);
+    net_loop_cancel(gateway->loop, &component->settle);
+    fl_free(component->connector);
+    fl_arena_fini(&component->arena);
+    fl_free(component);
+}
+
+static void count_init(struct gateway *gateway, enum gw_metric metric,
+                       const struct config_component *config)
+{
+    struct fl_slice labels[] = {config->type};
+    gw_counter_add(gw_metrics_counter(gateway->metrics, metric, labels), 1);
+}
+
+static enum fl_err open_pubsub(struct gateway *gateway, const struct config_component *config,
+                               struct fl_error *error)
+{
+    struct gw_component *component = new_component(gateway, config);
+    struct fl_error cause;
+    enum fl_err err = open_one(component, &cause);
+    count_init(gateway, GW_COMPONENT_INIT_TOTAL, config);
+    if (!err) {
+        gateway->components[gateway->component_count++] = component;
+        fl_map_set(&gateway->components_by_name, config->name, component);
+        FL_INFO(gateway->log, SCOPE, "Component loaded: %s", config->log_name.data);
+        return FL_OK;
+    }
+    const char *log_name = config->log_name.data;
+    bool is_unknown = err == FL_ERR_NOT_FOUND;
+    struct fl_slice labels[] = {config->type, config->name,
+                                is_unknown ? FL_SLICE_LIT("creation") : FL_SLICE_LIT("init")};
+    gw_counter_add(gw_metrics_counter(gateway->metrics, GW_COMPONENT_INIT_FAIL_TOTAL, labels), 1);
+    char *what = fl_arena_printf(
+        &gateway->arena,
+        "[INIT_COMPONENT_FAILURE]: initialization error occurred for %s: [%s_COMPONENT_FAILURE]: "
+        "initialization error occurred for %s: %s",
+        log_name, is_unknown ? "CREATE" : "INIT", log_name, cause.text);
+    free_component(component);
+    FL_ERROR(gateway->log, SCOPE, "Failed to init component %s: %s", log_name, what);
+    if (config->ignores_errors) {
+        FL_ERROR(gateway->log, SCOPE,
+                 "Ignoring error processing component: process component %.*s error: %s",
+                 FL_SLICE_ARG(config->name), what);
+        return FL_OK;
+    }
+    FL_WARN(
+        gateway->log, SCOPE,
+        "Error processing component, daprd will exit gracefully: process component %.*s error: %s",
+        FL_SLICE_ARG(config->name), what);
+    return fl_error_set(error, FL_ERR_INVALID, FL_CLASS_FATAL, "process component %.*s error: %s",
+                        FL_SLICE_ARG(config->name), what);
+}
+
+static bool is_other_block(struct fl_slice category)
+{
+    static const char *const names[] = {"bindings",       "secretstores",   "state", "middleware",
+                                        "configuration",  "crypto",         "lock",  "conversation",
+                                        "nameresolution", "workflowbackend"};
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+        if (fl_slice_eq_str(category, names[i]))
+            return true;
+    }
+    return false;
+}
+
+enum fl_err gw_components_open(struct gateway *gateway, struct fl_error *error)
+{
+    size_t count = gateway->resources.component_count;
+    gateway->components = fl_zalloc(sizeof *gateway->components * (count + 1));
+    for (size_t i = 0; i < count; i++) {
+        const struct config_component *config = &gateway->resources.components[i];
+        struct fl_slice category = config_component_category(config);
+        enum fl_err err = FL_OK;
+        if (fl_slice_eq_str(category, "pubsub"))
+            err = open_pubsub(gateway, config, error);
+        else if (is_other_block(category))
+            FL_WARN(
+                gateway->log, SCOPE,
+                "Component %s is skipped: this version of Fairlead serves pubsub components only",
+                config->log_name.data);
+        else
+            err = fl_error_set(error, FL_ERR_INVALID, FL_CLASS_FATAL,
+                               "process component %.*s error: incorrect type %.*s",
+                               FL_SLICE_ARG(config->name), FL_SLICE_ARG(config->type));
+        if (err && config->ignores_errors && !fl_slice_eq_str(category, "pubsub")) {
+            FL_ERROR(gateway->log, SCOPE, "Ignoring error processing component: %s", error->text);
+            err = FL_OK;
+        }
+        if (err)
+            return err;
+    }
+    return FL_OK;
+}
+
+struct gw_component *gw_component_find(const struct gateway *gateway, struct fl_slice name)
+{
+    return fl_map_find(&gateway->components_by_name, name);
+}
+
+void gw_components_close(struct gateway *gateway, int64_t deadline_at_ms)
+{
+    for (size_t i = 0; i < gateway->component_count; i++) {
+        struct gw_component *component = gateway->components[i];
+        if (component->is_closed)
+            continue;
+        gw_component_flush_settlements(component);
+        net_timer_stop(gateway->loop, &component->init_timer);
+        FL_INFO(gateway->log, SCOPE, "Shutting down component %s", component->connector->log_name);
+        component->connector->type->close(component->connector, deadline_at_ms);
+    }
+}
+
+bool gw_components_are_closed(const struct gateway *gateway)
+{
+    for (size_t i = 0; i < gateway->component_count; i++) {
+        if (!gateway->components[i]->is_closed)
+            return false;
+    }
+    return true;
+}
+
+void gw_components_free(struct gateway *gateway)
+{
+    for (size_t i = 0; i < gateway->component_count; i++)
+        free_component(gateway->components[i]);
+    FL_FREE(gateway->components);
+    gateway->component_count = 0;
+    fl_map_fini(&gateway->components_by_name);
+}
+
+size_t gw_component_capabilities(const struct gw_component *component, const char **names,
+                                 size_t room)
+{
+    const struct connector_traits *traits = &component->connector->traits;
+    size_t count = 0;
+    if (traits->ttl && count < room)
+        names[count++] = "MESSAGE_TTL";
+    if (traits->wildcards && count < room)
+        names[count++] = "SUBSCRIBE_WILDCARDS";
+    return count;
+}

@@ -1,0 +1,462 @@
+/* One delivery's life; see the header.
+ *
+ * The request is three parts: the head that its way keeps rendered, the fields of this event (trace
+ * context, the publisher's metadata, the length), and the event's bytes. Nothing is copied but the
+ * fields.
+ */
+#include "gateway/delivery.h"
+
+#include <stdio.h>
+
+#include "base/clock.h"
+#include "cloudevents/dapr_envelope.h"
+#include "gateway/component.h"
+#include "gateway/gateway.h"
+#include "gateway/metrics.h"
+#include "gateway/retry.h"
+#include "gateway/verdict.h"
+#include "routes/table.h"
+
+#define SCOPE "dapr.runtime.processor.subscription"
+
+enum { OLD_DELIVERY_MS = 60000, WARN_INTERVAL_MS = 60000 };
+
+static void attempt(struct gw_delivery *delivery);
+
+void gw_delivery_set_state(struct gw_delivery *delivery, enum gw_delivery_state state)
+{
+    struct gw_subscription *subscription = delivery->subscription;
+    if (delivery->state == GW_DELIVERY_CALLING)
+        subscription->in_flight_count--;
+    if (delivery->state == GW_DELIVERY_RETRY_WAIT)
+        subscription->retry_waiting_count--;
+    if (state == GW_DELIVERY_CALLING)
+        subscription->in_flight_count++;
+    if (state == GW_DELIVERY_RETRY_WAIT)
+        subscription->retry_waiting_count++;
+    delivery->state = state;
+}
+
+/* --- counting --- */
+
+static void resolve_ingress(struct gw_subscription *subscription, enum gw_ingress kind)
+{
+    static const struct {
+        struct fl_slice process, status;
+    } labels[GW_INGRESS_KINDS] = {
+        [GW_INGRESS_SUCCESS] = {FL_SLICE_LIT("success"), FL_SLICE_LIT("success")},
+        [GW_INGRESS_RETRY] = {FL_SLICE_LIT("retry"), FL_SLICE_LIT("retry")},
+        [GW_INGRESS_DROP] = {FL_SLICE_LIT("drop"), FL_SLICE_LIT("drop")},
+        [GW_INGRESS_APP_DROP] = {FL_SLICE_LIT("drop"), FL_SLICE_LIT("success")},
+    };
+    struct gw_metrics *metrics = subscription->gateway->metrics;
+    struct fl_slice values[] = {subscription->config->pubsub, labels[kind].process,
+                                labels[kind].status, subscription->config->topic};
+    subscription->ingress[kind] = gw_metrics_counter(metrics, GW_PUBSUB_INGRESS_COUNT, values);
+    subscription->ingress_latency[kind] =
+        gw_metrics_histogram(metrics, GW_PUBSUB_INGRESS_LATENCIES, values);
+}
+
+void gw_delivery_count(struct gw_subscription *subscription, enum gw_ingress kind,
+                       int64_t elapsed_ms)
+{
+    if (!subscription->ingress[kind])
+        resolve_ingress(subscription, kind);
+    gw_counter_add(subscription->ingress[kind], 1);
+    if (elapsed_ms > 0)
+        gw_histogram_add(subscription->ingress_latency[kind], (uint64_t)elapsed_ms);
+}
+
+static int64_t age_ms(const struct gw_delivery *delivery)
+{
+    return net_loop_now_ms(delivery->subscription->gateway->loop) - delivery->came_ms;
+}
+
+static void count_dropped(struct gw_delivery *delivery, const char *reason)
+{
+    struct gw_subscription *subscription = delivery->subscription;
+    struct fl_slice values[] = {subscription->config->pubsub, fl_slice_str(reason),
+                                subscription->config->topic};
+    gw_counter_add(gw_metrics_counter(subscription->gateway->metrics, GW_DROPPED_TOTAL, values), 1);
+}
+
+/* --- ends --- */
+
+static void log_outcome(struct gw_delivery *delivery, const char *what)
+{
+    struct gw_subscription *subscription = delivery->subscription;
+    struct fl_slice id = delivery->view ? ce_event_json(delivery->view, CE_ID) : FL_SLICE_NULL;
+    FL_DEBUG(subscription->gateway->log, SCOPE,
+             "event %.*s, topic %.*s, pubsub %.*s, attempt %u: %s", FL_SLICE_ARG(id),
+             FL_SLICE_ARG(subscription->config->topic), FL_SLICE_ARG(subscription->config->pubsub),
+             delivery->failures + 1, what);
+}
+
+void gw_delivery_succeeded(struct gw_delivery *delivery)
+{
+    gw_counter_add(delivery->subscription->delivered, 1);
+    gw_intake_settle(delivery, CONNECTOR_ACCEPTED, 0);
+}
+
+/* Tried and failed for good as far as policies go: the house's back-off, by the broker when it can
+ * and nothing has to stay in order, else here. */
+static void back_off(struct gw_delivery *delivery, const char *why)
+{
+    struct gw_subscription *subscription = delivery->subscription;
+    struct gateway *gateway = subscription->gateway;
+    int64_t now = net_loop_now_ms(gateway->loop);
+    uint32_t failures =
+        delivery->attempt > delivery->failures ? delivery->attempt : delivery->failures;
+    int64_t wait = gw_retry_backoff_ms(failures);
+    delivery->was_dropped = false;
+    gw_counter_add(subscription->retried, 1);
+    if (subscription->warned_ms == 0 || now - subscription->warned_ms >= WARN_INTERVAL_MS) {
+        subscription->warned_ms = now;
+        FL_WARN(gateway->log, SCOPE,
+                "deliveries of topic %.*s through pubsub %.*s fail and are tried again until they "
+                "succeed: %s",
+                FL_SLICE_ARG(subscription->config->topic),
+                FL_SLICE_ARG(subscription->config->pubsub), why);
+    }
+    if (gateway->subscriptions.are_stopped ||
+        (delivery->lane_id == 0 && subscription->component->connector->traits.delays)) {
+        gw_intake_settle(delivery, CONNECTOR_MODIFIED, wait);
+        return;
+    }
+    gw_delivery_set_state(delivery, GW_DELIVERY_RETRY_WAIT);
+    net_timer_start(gateway->loop, &delivery->timer, now + wait);
+}
+
+static void on_dead_lettered(struct gw_publish *publish, const struct gw_publish_result *result)
+{
+    struct gw_delivery *delivery = FL_CONTAINER(publish, struct gw_delivery, dead_letter);
+    struct gw_subscription *subscription = delivery->subscription;
+    if (result->code == FL_OK) {
+        gw_counter_add(subscription->dead_lettered, 1);
+        gw_intake_settle(delivery, CONNECTOR_ACCEPTED, 0);
+        return;
+    }
+    FL_WARN(subscription->gateway->log, SCOPE, "cannot publish to the dead letter topic %.*s: %s",
+            FL_SLICE_ARG(subscription->config->dead_letter_topic),
+            result->text ? result->text : "");
+    back_off(delivery, "the dead letter topic cannot be published to");
+}
+
+/* False when there is no dead letter topic that may be published to. */
+static bool to_dead_letter(struct gw_delivery *delivery)
+{
+    struct gw_subscription *subscription = delivery->subscription;
+    struct fl_slice topic = subscription->config->dead_letter_topic;
+    if (topic.len == 0 ||
+        !config_scopes_allow(&subscription->component->scopes, CONFIG_SCOPE_PUBLISH, topic))
+        return false;
+    gw_delivery_set_state(delivery, GW_DELIVERY_DEAD_LETTER);
+    delivery->dead_letter = (struct gw_publish){
+        .component = subscription->component,
+        .topic = fl_buffer_slice(&subscription->dead_letter_topic),
+        .is_urgent = true,
+        .done = on_dead_lettered,
+    };
+    struct ce_event *copy = ce_event_hold(delivery->event);
+    enum fl_err err = gw_publish_start(subscription->gateway, &delivery->dead_letter, &copy);
+    FL_ASSERT(err == FL_OK); /* an urgent one is never refused */
+    return true;
+}
+
+void gw_delivery_dropped(struct gw_delivery *delivery, const char *reason)
+{
+    count_dropped(delivery, reason);
+    log_outcome(delivery, reason);
+    delivery->was_dropped = true;
+    if (!to_dead_letter(delivery))
+        gw_intake_settle(delivery, CONNECTOR_ACCEPTED, 0);
+}
+
+void gw_delivery_failed_finally(struct gw_delivery *delivery, int http_status, const char *why)
+{
+    char text[96];
+    if (http_status) {
+        snprintf(text, sizeof text, "the application answered with status %d", http_status);
+        why = text;
+    }
+    bool has_dead_letter = to_dead_letter(delivery);
+    gw_delivery_count(delivery->subscription, has_dead_letter ? GW_INGRESS_DROP : GW_INGRESS_RETRY,
+                      age_ms(delivery));
+    if (!has_dead_letter)
+        back_off(delivery, why);
+}
+
+static void on_retry_due(struct net_timer *timer)
+{
+    struct gw_delivery *delivery = FL_CONTAINER(timer, struct gw_delivery, timer);
+    if (delivery->subscription->gateway->subscriptions.are_paused) {
+        gw_delivery_set_state(delivery, GW_DELIVERY_RETRY_WAIT);
+        net_timer_start(delivery->subscription->gateway->loop, timer,
+                        net_loop_now_ms(delivery->subscription->gateway->loop) + 1000);
+        return;
+    }
+    attempt(delivery);
+}
+
+void gw_delivery_failed(struct gw_delivery *delivery, int http_status, const char *why)
+{
+    struct gw_subscription *subscription = delivery->subscription;
+    struct gateway *gateway = subscription->gateway;
+    int64_t now = net_loop_now_ms(gateway->loop);
+    delivery->failures++;
+    log_outcome(delivery, why);
+    if (subscription->policy.retry && !gateway->subscriptions.are_stopped) {
+        if (delivery->policy_failures++ == 0)
+            delivery->policy_began_ms = now;
+        int64_t wait =
+            gw_retry_policy_wait_ms(subscription->policy.retry, delivery->policy_failures,
+                                    now - delivery->policy_began_ms, http_status);
+        if (wait >= 0) {
+            gw_counter_add(subscription->retried, 1);
+            gw_delivery_set_state(delivery, GW_DELIVERY_RETRY_WAIT);
+            net_timer_start(gateway->loop, &delivery->timer, now + wait);
+            return;
+        }
+        delivery->policy_failures = 0;
+    }
+    gw_delivery_failed_finally(delivery, http_status, why);
+}
+
+/* --- the call --- */
+
+static bool has_suffix(struct fl_slice s, struct fl_slice suffix)
+{
+    return s.len >= suffix.len &&
+           fl_slice_eq(fl_slice_of(s.data + s.len - suffix.len, suffix.len), suffix);
+}
+
+static bool is_withheld(const struct gw_delivery *delivery, struct fl_slice key)
+{
+    static const char *const names[] = {
+        "content-type", "content-length", "destination-app-id", "pubsubname",          "host",
+        "connection",   "keep-alive",     "proxy-connection",   "proxy-authenticate",  "te",
+        "trailer",      "upgrade",        "transfer-encoding",  "proxy-authorization",
+    };
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+        if (fl_slice_eq_nocase(key, fl_slice_str(names[i])))
+            return true;
+    }
+    if (has_suffix(key, FL_SLICE_LIT("-bin")))
+        return true;
+    if (fl_slice_eq_nocase(key, FL_SLICE_LIT("traceparent")))
+        return ce_event_json(delivery->view, CE_TRACEPARENT).len ||
+               ce_event_json(delivery->view, CE_TRACEID).len;
+    return fl_slice_eq_nocase(key, FL_SLICE_LIT("dapr-api-token")) &&
+           delivery->subscription->gateway->app.common_fields.len;
+}
+
+enum fl_err gw_delivery_append_fields(const struct gw_delivery *delivery, struct fl_buffer *out)
+{
+    const struct ce_event *event = delivery->event;
+    for (size_t i = 0; i < event->metadata_count; i++) {
+        struct fl_slice key = event->metadata[i].key, value = event->metadata[i].value;
+        if (is_withheld(delivery, key))
+            continue;
+        bool is_pseudo = key.len && key.data[0] == ':';
+        bool is_grpc = fl_slice_starts_with(key, FL_SLICE_LIT("grpc-"));
+        if (is_pseudo)
+            key = fl_slice_of(key.data + 1, key.len - 1);
+        if (!http_is_token(key) || !http_is_field_value(value))
+            return FL_ERR_INVALID;
+        enum fl_err err = fl_buffer_try_reserve(out, key.len + value.len + 16);
+        if (err)
+            return err;
+        fl_buffer_printf(out, "%s%.*s: %.*s\r\n", is_pseudo || is_grpc ? "dapr-" : "",
+                         FL_SLICE_ARG(key), FL_SLICE_ARG(value));
+    }
+    return FL_OK;
+}
+
+static char *put_u64(char *end, uint64_t value)
+{
+    do
+        *--end = (char)('0' + value % 10);
+    while (value /= 10);
+    return end;
+}
+
+/* The fields of this event, the empty line included, in the delivery's own buffer unless metadata
+ * makes them long. */
+static enum fl_err render_fields(struct gw_delivery *delivery, struct fl_slice *fields)
+{
+    static const char name[] = "Traceparent: ", length[] = "Content-Length: ";
+    char *at = delivery->fields, digits[20];
+    memcpy(at, name, sizeof name - 1);
+    size_t n = gw_trace_delivery(&delivery->subscription->gateway->api.trace, delivery->view,
+                                 at + sizeof name - 1);
+    if (n) {
+        at += sizeof name - 1 + n;
+        memcpy(at, "\r\n", 2);
+        at += 2;
+    }
+    memcpy(at, length, sizeof length - 1);
+    at += sizeof length - 1;
+    char *first = put_u64(digits + sizeof digits, delivery->view->body.len);
+    size_t count = (size_t)(digits + sizeof digits - first);
+    memcpy(at, first, count);
+    at += count;
+    memcpy(at, "\r\n\r\n", 4);
+    at += 4;
+    *fields = fl_slice_of(delivery->fields, (size_t)(at - delivery->fields));
+    if (delivery->event->metadata_count == 0)
+        return FL_OK;
+    fl_buffer_clear(&delivery->long_fields);
+    enum fl_err err = gw_delivery_append_fields(delivery, &delivery->long_fields);
+    if (err)
+        return err;
+    fl_buffer_append_slice(&delivery->long_fields, *fields);
+    *fields = fl_buffer_slice(&delivery->long_fields);
+    return FL_OK;
+}
+
+static void count_call(struct gw_delivery *delivery, const struct http_result *result,
+                       int64_t elapsed_ms)
+{
+    struct gw_subscription *subscription = delivery->subscription;
+    struct gw_metrics *metrics = subscription->gateway->metrics;
+    const struct gw_way *way = &subscription->ways[delivery->way];
+    if (result->code)
+        return;
+    struct gw_counter *completed = way->completed;
+    struct gw_histogram *roundtrip = way->roundtrip;
+    if (result->status != 200) {
+        char text[16];
+        int len = snprintf(text, sizeof text, "%d", result->status);
+        struct fl_slice labels[] = {FL_SLICE_LIT("POST"), gw_metrics_http_path(metrics, way->path),
+                                    fl_slice_of(text, (size_t)len)};
+        completed = gw_metrics_counter(metrics, GW_HTTP_CLIENT_COMPLETED_COUNT, labels);
+        roundtrip = gw_metrics_histogram(metrics, GW_HTTP_CLIENT_ROUNDTRIP_LATENCY, labels);
+    }
+    gw_counter_add(completed, 1);
+    gw_histogram_add(roundtrip, (uint64_t)elapsed_ms);
+    gw_histogram_add(way->sent_bytes, 0);
+    gw_histogram_add(subscription->gateway->subscriptions.received_bytes, result->body.len);
+}
+
+static void on_answer(struct http_call *http, const struct http_result *result)
+{
+    struct gw_app_call *call = FL_CONTAINER(http, struct gw_app_call, http);
+    struct gw_delivery *delivery = FL_CONTAINER(call, struct gw_delivery, call);
+    struct gw_subscription *subscription = delivery->subscription;
+    int64_t elapsed = age_ms(delivery);
+    gw_app_call_done(call);
+    count_call(delivery, result, elapsed);
+    if (!delivery->warned_old && elapsed > OLD_DELIVERY_MS) {
+        delivery->warned_old = true;
+        FL_INFO(subscription->gateway->log, SCOPE, "a delivery of topic %.*s took %lld ms",
+                FL_SLICE_ARG(subscription->config->topic), (long long)elapsed);
+    }
+    switch (gw_verdict_of(result)) {
+    case GW_VERDICT_SUCCESS:
+        gw_delivery_count(subscription, GW_INGRESS_SUCCESS, elapsed);
+        gw_delivery_succeeded(delivery);
+        return;
+    case GW_VERDICT_DROP:
+        gw_delivery_count(subscription,
+                          result->status == 404 ? GW_INGRESS_DROP : GW_INGRESS_APP_DROP, elapsed);
+        gw_delivery_dropped(delivery, "dropped by the application");
+        return;
+    case GW_VERDICT_RETRY:
+        gw_delivery_count(subscription, GW_INGRESS_RETRY, elapsed);
+        bool is_error = result->code || result->status < 200 || result->status > 299;
+        gw_delivery_failed(delivery, is_error ? result->status : 0,
+                           result->code ? result->text : "the application asked for a retry");
+        return;
+    }
+}
+
+static void attempt(struct gw_delivery *delivery)
+{
+    struct gw_subscription *subscription = delivery->subscription;
+    struct gw_way *way = &subscription->ways[delivery->way];
+    struct fl_slice fields;
+    if (delivery->state == GW_DELIVERY_RETRY_WAIT && !delivery->view) {
+        gw_delivery_begin(delivery);
+        return;
+    }
+    if (render_fields(delivery, &fields)) {
+        gw_delivery_count(subscription, GW_INGRESS_RETRY, 0);
+        gw_delivery_failed_finally(delivery, 0, "the message's metadata cannot be sent as headers");
+        return;
+    }
+    gw_delivery_set_state(delivery, GW_DELIVERY_CALLING);
+    struct http_call *http = &delivery->call.http;
+    http->parts[0] = (struct iovec){way->head.data, way->head.len};
+    http->parts[1] = (struct iovec){(char *)fields.data, fields.len};
+    http->parts[2] = (struct iovec){(char *)delivery->view->body.data, delivery->view->body.len};
+    http->part_count = 3;
+    http->timeout_ms = subscription->policy.timeout_ms;
+    http->on_done = on_answer;
+    gw_app_call(&subscription->gateway->app, &delivery->call);
+}
+
+/* --- before the call --- */
+
+static enum fl_err make_view(struct gw_delivery *delivery)
+{
+    struct gw_subscription *subscription = delivery->subscription;
+    if (!subscription->is_raw) {
+        delivery->view = ce_event_hold(delivery->event);
+        return FL_OK;
+    }
+    return ce_dapr_raw_new(delivery->event, subscription->config->topic,
+                           subscription->config->pubsub, &subscription->gateway->budget,
+                           &delivery->view);
+}
+
+enum gw_delivery_route gw_delivery_prepare(struct gw_delivery *delivery)
+{
+    struct gw_subscription *subscription = delivery->subscription;
+    struct route_choice choice;
+    struct fl_error error;
+    if (subscription->is_raw_bad || (!delivery->view && make_view(delivery)))
+        return GW_ROUTE_FAILED;
+    const struct ce_event *view = delivery->view;
+    if (!(view->flags & (CE_EVENT_STRUCTURED | CE_EVENT_NULL)) ||
+        (view->flags & CE_EVENT_HUGE_NUMBER))
+        return GW_ROUTE_FAILED;
+    if (view->spans[CE_EXPIRATION].len && ce_event_is_expired(view, fl_clock_wall_ns()))
+        return GW_ROUTE_EXPIRED;
+    if (route_choose(subscription->routes, view, &choice, &error))
+        return GW_ROUTE_FAILED;
+    if (fl_slice_is_null(choice.path))
+        return GW_ROUTE_NONE;
+    delivery->way = choice.number;
+    return GW_ROUTE_FOUND;
+}
+
+void gw_delivery_begin(struct gw_delivery *delivery)
+{
+    struct gw_subscription *subscription = delivery->subscription;
+    delivery->timer.expired = on_retry_due;
+    switch (gw_delivery_prepare(delivery)) {
+    case GW_ROUTE_FOUND:
+        attempt(delivery);
+        return;
+    case GW_ROUTE_NONE:
+        gw_delivery_count(subscription, GW_INGRESS_APP_DROP, 0);
+        gw_delivery_dropped(delivery, "no rule matches");
+        return;
+    case GW_ROUTE_EXPIRED:
+        gw_delivery_count(subscription, GW_INGRESS_DROP, 0);
+        gw_delivery_dropped(delivery, "expired");
+        return;
+    case GW_ROUTE_FAILED:
+        delivery->failures++;
+        gw_delivery_failed_finally(delivery, 0,
+                                   "the message is no event, or a rule cannot be evaluated");
+        return;
+    }
+}
+
+void gw_delivery_cancel(struct gw_delivery *delivery)
+{
+    net_timer_stop(delivery->subscription->gateway->loop, &delivery->timer);
+    if (delivery->state == GW_DELIVERY_CALLING)
+        gw_app_call_cancel(&delivery->call);
+}

@@ -1,0 +1,89 @@
+/* One delivery: a message handed to us with a token, until it is settled.
+ *
+ *   HELD / IN_LANE ─► CALLING ─┬─ success ─────────────────────────────► accepted
+ *                       ▲      ├─ retry ─► RETRY_WAIT ─┐ (policy spent ─► DEAD_LETTER ─► accepted,
+ *                       └──────┼───────────────────────┘  without one: the house's back-off)
+ *                              └─ drop ─► DEAD_LETTER, if there is one ─► accepted
+ *
+ * `gw_delivery_set_state` is the one door of every change.
+ *
+ * Thread: the loop's.
+ */
+#ifndef GW_DELIVERY_H
+#define GW_DELIVERY_H
+
+#include "gateway/app.h"
+#include "gateway/intake.h"
+#include "gateway/publish.h"
+
+enum gw_delivery_state {
+    GW_DELIVERY_HELD,        /* the application is unhealthy */
+    GW_DELIVERY_IN_LANE,     /* behind another one of its lane */
+    GW_DELIVERY_IN_BULK,     /* gathered for a bulk call, or in it */
+    GW_DELIVERY_CALLING,     /* the application works on it */
+    GW_DELIVERY_RETRY_WAIT,  /* until its timer expires */
+    GW_DELIVERY_DEAD_LETTER, /* being published to the dead letter topic */
+    GW_DELIVERY_SETTLED,
+};
+
+struct gw_delivery {
+    struct fl_list link;      /* in its subscription */
+    struct fl_list lane_link; /* in its lane's line, or the freelist */
+    struct gw_subscription *subscription;
+    struct ce_event *event; /* as stored; held */
+    struct ce_event *view;  /* what the application sees; held, NULL until prepared */
+    struct connector_token token;
+    struct gw_lane *lane; /* NULL: none */
+    uint64_t lane_id;
+    uint32_t attempt;         /* the broker's count; 1 = first */
+    uint32_t failures;        /* failed tries since it came, all of them */
+    uint32_t policy_failures; /* of the present run of the policy */
+    int64_t came_ms, policy_began_ms;
+    enum gw_delivery_state state;
+    bool was_dropped; /* on the application's word, or expired, or without a route: on the way to
+                         the dead letter topic */
+    bool warned_old;
+    uint32_t way;
+    struct gw_app_call call;
+    struct net_timer timer;
+    struct gw_publish dead_letter;
+    struct fl_buffer long_fields; /* when `fields` is too small */
+    char fields[192];
+};
+
+void gw_delivery_set_state(struct gw_delivery *delivery, enum gw_delivery_state state);
+
+/* Starts working on it. */
+void gw_delivery_begin(struct gw_delivery *delivery);
+
+/* Ends what is under way without settling. */
+void gw_delivery_cancel(struct gw_delivery *delivery);
+
+/* --- for bulk calls, which share everything but the call --- */
+
+enum gw_delivery_route {
+    GW_ROUTE_FOUND,  /* delivery->way */
+    GW_ROUTE_NONE,   /* no rule matches */
+    GW_ROUTE_FAILED, /* a rule failed to evaluate, or the message is no event */
+    GW_ROUTE_EXPIRED,
+};
+
+/* Prepares the view and chooses the way. */
+enum gw_delivery_route gw_delivery_prepare(struct gw_delivery *delivery);
+
+/* The policy, the dead letter topic or the back-off decide. `http_status` 0: none. */
+void gw_delivery_failed(struct gw_delivery *delivery, int http_status, const char *why);
+/* Skips the policy: its retries were made by the caller. */
+void gw_delivery_failed_finally(struct gw_delivery *delivery, int http_status, const char *why);
+void gw_delivery_succeeded(struct gw_delivery *delivery);
+void gw_delivery_dropped(struct gw_delivery *delivery, const char *reason);
+
+/* Counts one attempt's outcome. */
+void gw_delivery_count(struct gw_subscription *subscription, enum gw_ingress kind,
+                       int64_t elapsed_ms);
+
+/* Appends the header lines that come from the event's metadata. FL_ERR_INVALID: one cannot be a
+ * header. */
+enum fl_err gw_delivery_append_fields(const struct gw_delivery *delivery, struct fl_buffer *out);
+
+#endif

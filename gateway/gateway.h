@@ -1,0 +1,71 @@
+/* The gateway: everything that exists in this process, and the order of its start and stop.
+ *
+ * Nothing is global; this struct owns all. Its parts are described in their own headers.
+ *
+ * Thread: the loop's.
+ */
+#ifndef GW_GATEWAY_H
+#define GW_GATEWAY_H
+
+#include "base/budget.h"
+#include "base/log.h"
+#include "base/map.h"
+#include "config/configuration.h"
+#include "config/flags.h"
+#include "config/resources.h"
+#include "connectors/connector.h"
+#include "gateway/api.h"
+#include "gateway/app.h"
+#include "gateway/publish.h"
+#include "gateway/shutdown.h"
+#include "gateway/subscriptions.h"
+#include "net/loop.h"
+
+struct connector_registry;
+struct gw_component;
+struct gw_metrics;
+struct http_server;
+
+struct gateway {
+    const struct config_flags *flags;
+    struct fl_log *log;
+    struct fl_arena arena;
+    struct config_notes notes;
+    struct config_identity identity;
+    struct config_configuration configuration;
+    struct config_resources resources;
+    struct fl_budget budget;
+    struct net_loop *loop;
+    struct gw_metrics *metrics;
+    struct http_server *metrics_server;
+    struct connector_registry *registry;
+    struct connector_host host;
+    struct gw_component **components;
+    size_t component_count;
+    struct fl_map components_by_name;
+    struct fl_map topics_by_path;
+    struct gw_publishing publishing;
+    struct gw_app app;
+    struct gw_subscriptions subscriptions;
+    struct gw_api api;
+    struct gw_shutdown shutdown;
+    int64_t started_ms;
+    bool is_outbound_ready; /* components are open, the API listens */
+    bool is_ready;          /* start-up was gone through */
+    int exit_status;
+};
+
+/* Starts, runs until shutdown, and stops. Returns the exit status. Everything is borrowed for the
+ * call. */
+int gateway_run(const struct config_flags *flags, const struct config_list *without_effect,
+                struct fl_log *log);
+
+/* A failure that ends the process: logged as daprd does, then an orderly stop with exit status 1.
+ */
+void gateway_fail(struct gateway *gateway, const char *format, ...) FL_PRINTF(2, 3);
+
+/* Called when the application's port answered (or there is no application) and its configuration
+ * was asked for. */
+void gateway_mark_ready(struct gateway *gateway);
+
+#endif

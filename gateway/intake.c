@@ -1,0 +1,269 @@
+/* Intake; see the header. */
+#include "gateway/intake.h"
+
+#include "base/alloc.h"
+#include "gateway/bulk_subscribe.h"
+#include "gateway/component.h"
+#include "gateway/delivery.h"
+#include "gateway/gateway.h"
+
+enum { MOST_FREE_DELIVERIES = 1024, EXTEND_BATCH = 256 };
+
+/* --- the pool --- */
+
+static struct gw_delivery *new_delivery(struct gw_subscription *subscription)
+{
+    struct gw_subscriptions *all = &subscription->gateway->subscriptions;
+    struct fl_list *first = fl_list_first(&all->free_deliveries);
+    struct gw_delivery *delivery;
+    if (first) {
+        delivery = FL_LIST_ENTRY(first, struct gw_delivery, lane_link);
+        fl_list_remove(first);
+        all->free_delivery_count--;
+        /* The inline field buffer need not be cleared. */
+        memset(delivery, 0, offsetof(struct gw_delivery, fields));
+    } else {
+        delivery = fl_zalloc(sizeof *delivery);
+    }
+    delivery->subscription = subscription;
+    fl_list_init(&delivery->lane_link);
+    fl_list_init(&delivery->call.link);
+    fl_list_add_last(&subscription->deliveries, &delivery->link);
+    subscription->unsettled_count++;
+    return delivery;
+}
+
+static void free_delivery(struct gw_delivery *delivery)
+{
+    struct gw_subscription *subscription = delivery->subscription;
+    struct gw_subscriptions *all = &subscription->gateway->subscriptions;
+    fl_list_remove(&delivery->link);
+    fl_list_remove(&delivery->lane_link);
+    subscription->unsettled_count--;
+    ce_event_release(&delivery->event);
+    ce_event_release(&delivery->view);
+    fl_buffer_fini(&delivery->long_fields);
+    if (all->free_delivery_count == MOST_FREE_DELIVERIES) {
+        fl_free(delivery);
+        return;
+    }
+    fl_list_add_first(&all->free_deliveries, &delivery->lane_link);
+    all->free_delivery_count++;
+}
+
+void gw_intake_free_pool(struct gateway *gateway)
+{
+    struct gw_subscriptions *all = &gateway->subscriptions;
+    if (!all->free_deliveries.next)
+        return;
+    for (struct fl_list *first; (first = fl_list_first(&all->free_deliveries));) {
+        fl_list_remove(first);
+        fl_free(FL_LIST_ENTRY(first, struct gw_delivery, lane_link));
+    }
+}
+
+/* --- lanes --- */
+
+static struct gw_lane *find_lane(struct gw_subscription *subscription, uint64_t id)
+{
+    FL_LIST_EACH(at, &subscription->lanes)
+    {
+        struct gw_lane *lane = FL_LIST_ENTRY(at, struct gw_lane, link);
+        if (lane->id == id)
+            return lane;
+    }
+    struct gw_lane *lane = fl_zalloc(sizeof *lane);
+    lane->id = id;
+    fl_list_init(&lane->waiting);
+    fl_list_add_last(&subscription->lanes, &lane->link);
+    return lane;
+}
+
+static void drop_lane(struct gw_lane *lane)
+{
+    fl_list_remove(&lane->link);
+    fl_free(lane);
+}
+
+static void release_lane(struct gw_subscription *subscription, struct gw_lane *lane)
+{
+    struct connector *connector = subscription->component->connector;
+    gw_component_flush_settlements(subscription->component);
+    if (connector->type->release_lane)
+        connector->type->release_lane(connector, &subscription->feed, lane->id);
+    drop_lane(lane);
+}
+
+/* The one in work is done: the next one's turn, or the lane is idle and goes. */
+static void advance_lane(struct gw_subscription *subscription, struct gw_lane *lane)
+{
+    /* When the process stops, those waiting are given back, not begun. */
+    bool is_stopped = subscription->gateway->subscriptions.are_stopped;
+    struct fl_list *first = is_stopped ? NULL : fl_list_first(&lane->waiting);
+    lane->is_busy = first != NULL;
+    if (first) {
+        fl_list_remove(first);
+        gw_delivery_begin(FL_LIST_ENTRY(first, struct gw_delivery, lane_link));
+    } else if (lane->is_revoked) {
+        release_lane(subscription, lane);
+    } else if (lane->id > 1 && fl_list_is_empty(&lane->waiting)) {
+        /* Lane 1 is that of a wholly ordered feed and comes again; keys are many. */
+        drop_lane(lane);
+    }
+}
+
+/* --- in --- */
+
+static void start(struct gw_delivery *delivery)
+{
+    struct gw_subscription *subscription = delivery->subscription;
+    if (subscription->bulk) {
+        gw_delivery_set_state(delivery, GW_DELIVERY_IN_BULK);
+        gw_bulk_add(subscription->bulk, delivery);
+    } else if (subscription->gateway->subscriptions.are_paused) {
+        gw_delivery_set_state(delivery, GW_DELIVERY_HELD);
+    } else if (delivery->lane_id == 0) {
+        gw_delivery_begin(delivery);
+    } else {
+        struct gw_lane *lane = find_lane(subscription, delivery->lane_id);
+        delivery->lane = lane;
+        if (lane->is_busy) {
+            gw_delivery_set_state(delivery, GW_DELIVERY_IN_LANE);
+            fl_list_add_last(&lane->waiting, &delivery->lane_link);
+        } else {
+            lane->is_busy = true;
+            gw_delivery_begin(delivery);
+        }
+    }
+}
+
+void gw_intake_deliver(struct connector *connector, struct connector_subscription *feed,
+                       const struct connector_delivery *items, size_t count)
+{
+    struct gw_subscription *subscription = feed->context;
+    int64_t now = net_loop_now_ms(subscription->gateway->loop);
+    (void)connector;
+    for (size_t i = 0; i < count; i++) {
+        struct gw_delivery *delivery = new_delivery(subscription);
+        delivery->event = items[i].event;
+        delivery->token = items[i].token;
+        delivery->lane_id = items[i].lane;
+        delivery->attempt = items[i].attempt ? items[i].attempt : 1;
+        delivery->came_ms = now;
+        if (subscription->gateway->subscriptions.are_stopped)
+            gw_intake_settle(delivery, CONNECTOR_RELEASED, 0);
+        else
+            start(delivery);
+    }
+}
+
+void gw_intake_settle(struct gw_delivery *delivery, enum connector_outcome outcome,
+                      int64_t delay_ms)
+{
+    struct gw_subscription *subscription = delivery->subscription;
+    struct gw_lane *lane = delivery->lane;
+    bool was_waiting = delivery->state == GW_DELIVERY_IN_LANE;
+    struct connector_settlement settlement = {&subscription->feed, delivery->token, outcome,
+                                              delay_ms};
+    gw_component_settle(subscription->component, &settlement);
+    gw_delivery_set_state(delivery, GW_DELIVERY_SETTLED);
+    free_delivery(delivery);
+    if (lane && !was_waiting)
+        advance_lane(subscription, lane);
+    if (subscription->gateway->shutdown.phase != GW_RUNNING)
+        gw_shutdown_check(subscription->gateway);
+}
+
+void gw_intake_revoked(struct connector *connector, struct connector_subscription *feed,
+                       uint64_t id, int64_t until_at_ms)
+{
+    struct gw_subscription *subscription = feed->context;
+    struct gw_lane *lane = find_lane(subscription, id);
+    (void)connector;
+    (void)until_at_ms; /* what is in flight settles; after the deadline the broker ignores it */
+    for (struct fl_list *first; (first = fl_list_first(&lane->waiting));) {
+        struct gw_delivery *delivery = FL_LIST_ENTRY(first, struct gw_delivery, lane_link);
+        fl_list_remove(first);
+        free_delivery(delivery);
+    }
+    if (lane->is_busy)
+        lane->is_revoked = true;
+    else
+        release_lane(subscription, lane);
+}
+
+void gw_intake_resume(struct gw_subscription *subscription)
+{
+    FL_LIST_EACH_SAFE(at, &subscription->deliveries)
+    {
+        struct gw_delivery *delivery = FL_LIST_ENTRY(at, struct gw_delivery, link);
+        if (delivery->state == GW_DELIVERY_HELD)
+            start(delivery);
+    }
+}
+
+void gw_intake_release_waiting(struct gw_subscription *subscription)
+{
+    bool goes_on = true;
+    /* Settling one may start or free others of its lane, so the walk begins anew after each. */
+    while (goes_on) {
+        goes_on = false;
+        FL_LIST_EACH(at, &subscription->deliveries)
+        {
+            struct gw_delivery *delivery = FL_LIST_ENTRY(at, struct gw_delivery, link);
+            enum gw_delivery_state state = delivery->state;
+            bool is_gathered =
+                state == GW_DELIVERY_IN_BULK && gw_bulk_remove(subscription->bulk, delivery);
+            if (state == GW_DELIVERY_HELD || state == GW_DELIVERY_IN_LANE ||
+                state == GW_DELIVERY_RETRY_WAIT || is_gathered) {
+                bool was_tried = delivery->failures > 0;
+                gw_delivery_cancel(delivery);
+                fl_list_remove(&delivery->lane_link);
+                gw_intake_settle(delivery, was_tried ? CONNECTOR_MODIFIED : CONNECTOR_RELEASED, 0);
+                goes_on = true;
+                break;
+            }
+        }
+    }
+}
+
+void gw_intake_drop_all(struct gw_subscription *subscription)
+{
+    for (struct fl_list *first; (first = fl_list_first(&subscription->deliveries));) {
+        struct gw_delivery *delivery = FL_LIST_ENTRY(first, struct gw_delivery, link);
+        gw_delivery_cancel(delivery);
+        free_delivery(delivery);
+    }
+    for (struct fl_list *first; (first = fl_list_first(&subscription->lanes));)
+        drop_lane(FL_LIST_ENTRY(first, struct gw_lane, link));
+}
+
+/* --- leases --- */
+
+static void extend_one(struct gw_subscription *subscription)
+{
+    struct connector *connector = subscription->component->connector;
+    struct connector_token tokens[EXTEND_BATCH];
+    size_t count = 0;
+    FL_LIST_EACH(at, &subscription->deliveries)
+    {
+        tokens[count++] = FL_LIST_ENTRY(at, struct gw_delivery, link)->token;
+        if (count == EXTEND_BATCH) {
+            connector->type->extend(connector, &subscription->feed, tokens, count);
+            count = 0;
+        }
+    }
+    if (count)
+        connector->type->extend(connector, &subscription->feed, tokens, count);
+}
+
+void gw_intake_extend(struct gw_component *component)
+{
+    struct gw_subscriptions *all = &component->gateway->subscriptions;
+    if (!component->connector->type->extend)
+        return;
+    for (size_t i = 0; i < all->count; i++) {
+        if (all->items[i].component == component)
+            extend_one(&all->items[i]);
+    }
+}

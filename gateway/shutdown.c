@@ -1,0 +1,178 @@
+/* Shutdown; see the header. */
+#include "gateway/shutdown.h"
+
+#include <signal.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "gateway/component.h"
+#include "gateway/gateway.h"
+#include "net/http_server.h"
+
+#define SCOPE "dapr.runtime"
+
+enum { FORCE_DELAY_MS = 100 };
+
+static struct gateway *gateway_of(struct gw_shutdown *shutdown)
+{
+    return FL_CONTAINER(shutdown, struct gateway, shutdown);
+}
+
+static int64_t now_ms(const struct gateway *gateway)
+{
+    return net_loop_now_ms(gateway->loop);
+}
+
+static void stop_loop(struct gateway *gateway, int status)
+{
+    struct gw_shutdown *shutdown = &gateway->shutdown;
+    net_timer_stop(gateway->loop, &shutdown->grace_timer);
+    net_timer_stop(gateway->loop, &shutdown->block_timer);
+    shutdown->phase = GW_STOPPED;
+    if (status > gateway->exit_status)
+        gateway->exit_status = status;
+    net_loop_stop(gateway->loop);
+}
+
+static void on_grace_over(struct net_timer *timer)
+{
+    struct gateway *gateway = gateway_of(FL_CONTAINER(timer, struct gw_shutdown, grace_timer));
+    FL_WARN(gateway->log, SCOPE, "Graceful shutdown timeout exceeded, forcing shutdown");
+    stop_loop(gateway, 1);
+}
+
+static void start_closing(struct gateway *gateway)
+{
+    gateway->shutdown.phase = GW_CLOSING;
+    gw_components_close(gateway, gateway->shutdown.deadline_at_ms);
+    gw_shutdown_check(gateway);
+}
+
+void gw_shutdown_check(struct gateway *gateway)
+{
+    struct gw_shutdown *shutdown = &gateway->shutdown;
+    if (shutdown->phase == GW_DRAINING && gw_subscriptions_in_flight(gateway) == 0 &&
+        gw_api_is_quiet(gateway)) {
+        start_closing(gateway);
+        return;
+    }
+    if (shutdown->phase == GW_CLOSING && gw_components_are_closed(gateway)) {
+        FL_INFO(gateway->log, SCOPE, "Dapr runtime stopped");
+        if (gateway->exit_status == 0)
+            FL_INFO(gateway->log, SCOPE, "Daprd shutdown gracefully");
+        stop_loop(gateway, 0);
+    }
+}
+
+void gw_shutdown_begin(struct gateway *gateway)
+{
+    struct gw_shutdown *shutdown = &gateway->shutdown;
+    if (shutdown->phase >= GW_DRAINING)
+        return;
+    int64_t grace_ms = gateway->flags->graceful_shutdown_ms;
+    FL_INFO(gateway->log, SCOPE, "Dapr is shutting down");
+    net_timer_stop(gateway->loop, &shutdown->block_timer);
+    shutdown->phase = GW_DRAINING;
+    gateway->is_ready = false;
+    if (grace_ms < 0) {
+        FL_INFO(gateway->log, SCOPE,
+                "Graceful shutdown timeout is infinite, will wait indefinitely to shutdown");
+        shutdown->deadline_at_ms = INT64_MAX;
+    } else {
+        shutdown->deadline_at_ms = now_ms(gateway) + grace_ms;
+        net_timer_start(gateway->loop, &shutdown->grace_timer, shutdown->deadline_at_ms);
+    }
+    gw_app_stop(&gateway->app);
+    gw_subscriptions_stop(gateway);
+    gw_api_stop(gateway);
+    gw_shutdown_check(gateway);
+}
+
+static void on_block_over(struct net_timer *timer)
+{
+    struct gateway *gateway = gateway_of(FL_CONTAINER(timer, struct gw_shutdown, block_timer));
+    FL_INFO(gateway->log, SCOPE, "Block shutdown period expired, entering shutdown...");
+    gw_shutdown_begin(gateway);
+}
+
+void gw_shutdown_on_health(struct gateway *gateway, bool is_healthy)
+{
+    if (gateway->shutdown.phase != GW_BLOCKING || is_healthy)
+        return;
+    FL_INFO(gateway->log, SCOPE, "App reported unhealthy, entering shutdown...");
+    gw_shutdown_begin(gateway);
+}
+
+static bool app_is_unhealthy(const struct gateway *gateway)
+{
+    return gateway->flags->has_app_health_check && !gateway->app.is_healthy;
+}
+
+static void start_blocking(struct gateway *gateway)
+{
+    int64_t block_ms = gateway->flags->block_shutdown_ms;
+    gateway->shutdown.phase = GW_BLOCKING;
+    gateway->is_ready = false;
+    FL_INFO(gateway->log, SCOPE,
+            "Blocking graceful shutdown for %lld ms or until app reports unhealthy...",
+            (long long)block_ms);
+    gw_subscriptions_stop(gateway);
+    if (app_is_unhealthy(gateway)) {
+        gw_shutdown_on_health(gateway, false);
+        return;
+    }
+    net_timer_start(gateway->loop, &gateway->shutdown.block_timer, now_ms(gateway) + block_ms);
+}
+
+static void on_signal(int number, void *context)
+{
+    struct gateway *gateway = context;
+    struct gw_shutdown *shutdown = &gateway->shutdown;
+    const char *name = number == SIGINT ? "interrupt" : "terminated";
+    if (shutdown->phase != GW_RUNNING) {
+        FL_INFO(gateway->log, "dapr.signals",
+                "Received signal '%s' during shutdown; exiting immediately", name);
+        _exit(1);
+    }
+    FL_INFO(gateway->log, "dapr.signals", "Received signal '%s'; beginning shutdown", name);
+    if (gateway->flags->has_block_shutdown)
+        start_blocking(gateway);
+    else
+        gw_shutdown_begin(gateway);
+}
+
+static void on_force(struct net_timer *timer)
+{
+    (void)timer;
+    _exit(1);
+}
+
+void gw_shutdown_by_api(struct gateway *gateway, bool is_forced)
+{
+    struct gw_shutdown *shutdown = &gateway->shutdown;
+    if (is_forced) {
+        FL_INFO(gateway->log, SCOPE,
+                "Force shutdown requested, exiting immediately without graceful shutdown");
+        net_timer_start(gateway->loop, &shutdown->force_timer, now_ms(gateway) + FORCE_DELAY_MS);
+        return;
+    }
+    FL_INFO(gateway->log, SCOPE, "Shutdown requested via API");
+    /* The answer to this very request leaves first. */
+    net_timer_start(gateway->loop, &shutdown->settle_timer, now_ms(gateway) + 10);
+}
+
+static void on_api_shutdown(struct net_timer *timer)
+{
+    gw_shutdown_begin(gateway_of(FL_CONTAINER(timer, struct gw_shutdown, settle_timer)));
+}
+
+enum fl_err gw_shutdown_init(struct gateway *gateway)
+{
+    struct gw_shutdown *shutdown = &gateway->shutdown;
+    shutdown->block_timer.expired = on_block_over;
+    shutdown->grace_timer.expired = on_grace_over;
+    shutdown->force_timer.expired = on_force;
+    shutdown->settle_timer.expired = on_api_shutdown;
+    enum fl_err err = net_loop_on_signal(gateway->loop, SIGTERM, on_signal, gateway);
+    return err ? err : net_loop_on_signal(gateway->loop, SIGINT, on_signal, gateway);
+}
