@@ -187,7 +187,8 @@ static size_t clean_value(struct fl_slice value, char out[GW_LABEL_VALUE_MAX + 1
 {
     size_t len = 0;
     while (value.len) {
-        size_t bytes = fl_utf8_sequence(value);
+        bool is_ascii = (unsigned char)value.data[0] < 0x80;
+        size_t bytes = is_ascii ? 1 : fl_utf8_sequence(value);
         size_t step = bytes ? bytes : 1;
         if (len + step > GW_LABEL_VALUE_MAX)
             break;
