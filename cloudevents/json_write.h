@@ -36,8 +36,9 @@ char *ce_json_put_repaired(char *at, struct fl_slice value);
 
 /* Appends a validated value as Go writes what it has decoded: no white space, keys sorted bytewise,
  * the last of equal keys, numbers through doubles. Takes time in proportion to the text (and
- * sorting), at any depth. FL_ERR_NO_MEMORY, FL_ERR_INVALID (a number beyond any double),
- * FL_ERR_TOO_LARGE (4 GiB); on failure the buffer's length is as before. */
+ * sorting), at any depth. FL_ERR_NO_MEMORY, FL_ERR_INVALID (a number beyond any double,
+ * unless an equal key hides it: ask CE_JSON_HUGE_NUMBER, as Go refuses both), FL_ERR_TOO_LARGE
+ * (4 GiB); on failure the buffer's length is as before. */
 enum fl_err ce_json_try_rewrite(struct fl_buffer *out, struct fl_slice value) FL_MUST_USE;
 
 /* --- base64, RFC 4648 §4: the standard alphabet, padded --- */
