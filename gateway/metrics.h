@@ -185,13 +185,12 @@ static inline void gw_histogram_add(struct gw_histogram *histogram, uint64_t val
     histogram->sum += value;
 }
 
-/* Which side of HTTP a path was seen on: requests that come to us, or calls to the application. */
-enum gw_http_side { GW_HTTP_SERVER, GW_HTTP_CLIENT };
-
-/* The `path` label for a request path without its query. The answer points into `path` or into the
+/* The `path` label of a request path without its query. The answer points into `path` or into the
  * registry. */
-struct fl_slice gw_metrics_http_path(const struct gw_metrics *metrics, enum gw_http_side side,
-                                     struct fl_slice path);
+struct fl_slice gw_metrics_http_path(const struct gw_metrics *metrics, struct fl_slice path);
+/* The same for calls to the application: the few paths that the gateway itself asks for there
+ * (/dapr/config, /dapr/metrics, /dapr/subscribe, /healthz) always show. */
+struct fl_slice gw_metrics_http_client_path(const struct gw_metrics *metrics, struct fl_slice path);
 /* The `method` label: the verb, "UNKNOWN", or "" with excludeVerbs. Static. */
 struct fl_slice gw_metrics_http_method(const struct gw_metrics *metrics, struct fl_slice method);
 /* The `status` label; static for 100 to 599, "" for 0 and "other" beyond. */

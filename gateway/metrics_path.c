@@ -146,19 +146,19 @@ static struct fl_slice cut_path(struct fl_slice path)
     return fl_slice_of(path.data, path.len - rest.len);
 }
 
-struct fl_slice gw_metrics_http_path(const struct gw_metrics *metrics, enum gw_http_side side,
-                                     struct fl_slice path)
+struct fl_slice gw_metrics_http_path(const struct gw_metrics *metrics, struct fl_slice path)
 {
     if (metrics->pattern_count) {
         struct fl_slice pattern = find_pattern(metrics, path);
         if (!fl_slice_is_null(pattern))
             return pattern;
     }
-    if (metrics->has_increased_cardinality)
-        return cut_path(path);
-    if (side == GW_HTTP_CLIENT && is_path_of_ours(path))
-        return path;
-    return FL_SLICE_LIT("");
+    return metrics->has_increased_cardinality ? cut_path(path) : FL_SLICE_LIT("");
+}
+
+struct fl_slice gw_metrics_http_client_path(const struct gw_metrics *metrics, struct fl_slice path)
+{
+    return is_path_of_ours(path) ? path : gw_metrics_http_path(metrics, path);
 }
 
 struct fl_slice gw_metrics_http_method(const struct gw_metrics *metrics, struct fl_slice method)

@@ -316,7 +316,7 @@ static void latency_bounds_come_from_the_configuration(void **state)
 
 static struct fl_slice path_of(const struct gw_metrics *metrics, const char *path)
 {
-    return gw_metrics_http_path(metrics, GW_HTTP_SERVER, fl_slice_str(path));
+    return gw_metrics_http_path(metrics, fl_slice_str(path));
 }
 
 #define assert_slice(slice, text)                                                                  \
@@ -376,9 +376,9 @@ static void low_cardinality_leaves_patterns_and_our_own_calls(void **state)
     };
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++)
         assert_slice(path_of(metrics, rows[i][0]), rows[i][1]);
-    assert_slice(gw_metrics_http_path(metrics, GW_HTTP_CLIENT, S("/dapr/config")), "/dapr/config");
-    assert_slice(gw_metrics_http_path(metrics, GW_HTTP_CLIENT, S("/healthz")), "/healthz");
-    assert_slice(gw_metrics_http_path(metrics, GW_HTTP_CLIENT, S("/mine")), "");
+    assert_slice(gw_metrics_http_client_path(metrics, S("/dapr/config")), "/dapr/config");
+    assert_slice(gw_metrics_http_client_path(metrics, S("/healthz")), "/healthz");
+    assert_slice(gw_metrics_http_client_path(metrics, S("/mine")), "");
     gw_metrics_free(&metrics);
     config.has_increased_cardinality = true;
     metrics = make(&config);
