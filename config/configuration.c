@@ -316,7 +316,7 @@ static enum fl_err read_list(struct applier *a, const struct config_node *node, 
         if (err != FL_OK)
             return err;
     }
-    *(void **)items = array;
+    memcpy(items, &array, sizeof array); /* every pointer to a struct looks alike */
     *count = node->list.count;
     return FL_OK;
 }
@@ -682,8 +682,9 @@ static enum fl_err load_file(struct fl_slice path, bool is_strict, struct fl_are
 {
     struct fl_slice text;
     struct fl_error cause;
+    struct fl_arena scratch = {0};
     const char *name = fl_arena_strdup(arena, path);
-    enum fl_err err = config_read_file(name, arena, &text, &cause);
+    enum fl_err err = config_read_file(name, &scratch, &text, &cause);
     if (err == FL_OK)
         err =
             config_configuration_apply(text, name, is_strict, arena, notes, configuration, &cause);
