@@ -103,19 +103,21 @@ static size_t measure(struct fl_slice value, enum how how)
     return 0;
 }
 
-static struct piece piece_of(enum ce_attribute attribute, struct fl_slice value, enum how how)
+static void fill_piece(struct piece *piece, enum ce_attribute attribute, struct fl_slice value,
+                       enum how how)
 {
-    return (struct piece){.name = ce_attribute_name(attribute),
-                          .value = value,
-                          .size = measure(value, how),
-                          .how = how,
-                          .attribute = attribute};
+    piece->name = ce_attribute_name(attribute);
+    piece->key = FL_SLICE_NULL;
+    piece->value = value;
+    piece->size = measure(value, how);
+    piece->how = how;
+    piece->attribute = attribute;
 }
 
 /* Appends; the caller keeps the order. The few pieces of a new envelope always have room. */
 static void add(struct pieces *p, enum ce_attribute attribute, struct fl_slice value, enum how how)
 {
-    p->all[p->count++] = piece_of(attribute, value, how);
+    fill_piece(&p->all[p->count++], attribute, value, how);
 }
 
 static void add_literal(struct pieces *p, enum ce_attribute attribute, const char *value)
@@ -407,7 +409,7 @@ static void set(struct pieces *p, enum ce_attribute attribute, struct fl_slice v
             return;
         memmove(&p->all[at + 1], &p->all[at], (p->count - 1 - at) * sizeof *p->all);
     }
-    p->all[at] = piece_of(attribute, value, how);
+    fill_piece(&p->all[at], attribute, value, how);
 }
 
 static void set_missing(struct pieces *p, enum ce_attribute attribute, const char *value)
