@@ -146,10 +146,8 @@ static enum http_parse take_field(struct http_head *head, struct fl_slice name,
         break;
     case 10:
         if (fl_slice_eq_nocase(name, FL_SLICE_LIT("connection"))) {
-            if (has_list_token(value, FL_SLICE_LIT("close")))
-                head->keeps_alive = false;
-            else if (head->minor_version == 0 && has_list_token(value, FL_SLICE_LIT("keep-alive")))
-                head->keeps_alive = true;
+            head->asks_to_close |= has_list_token(value, FL_SLICE_LIT("close"));
+            head->asks_to_keep |= has_list_token(value, FL_SLICE_LIT("keep-alive"));
         }
         break;
     case 14:
@@ -233,7 +231,6 @@ static enum http_parse parse_version(struct fl_slice text, struct http_head *hea
     if (text.data[5] != '1' || text.data[7] > '1')
         return bad(refusal, 505, "505 HTTP Version Not Supported: unsupported protocol version");
     head->minor_version = text.data[7] - '0';
-    head->keeps_alive = head->minor_version == 1;
     return HTTP_PARSE_DONE;
 }
 
@@ -311,6 +308,8 @@ static enum http_parse finish(enum http_parse result, struct fl_slice bytes, siz
     if ((result == HTTP_PARSE_DONE && head->head_bytes > most) ||
         (result == HTTP_PARSE_MORE && bytes.len > most))
         return bad(refusal, 431, "431 Request Header Fields Too Large");
+    /* Whoever says both means to close. */
+    head->keeps_alive = !head->asks_to_close && (head->minor_version == 1 || head->asks_to_keep);
     return result;
 }
 
@@ -412,7 +411,8 @@ static bool take_size_byte(struct http_chunked *chunked, unsigned char c)
 {
     int digit = hex_value(c);
     if (digit >= 0) {
-        if (chunked->left >> 60)
+        /* Leading zeros count towards the line, or they would never end. */
+        if (chunked->left >> 60 || ++chunked->line_bytes > HTTP_MOST_CHUNK_LINE_BYTES)
             return false;
         chunked->left = chunked->left << 4 | (unsigned)digit;
         chunked->state = CHUNK_SIZE;

@@ -37,7 +37,8 @@ struct http_head {
     int64_t content_length; /* -1: none given */
     struct fl_slice host;   /* null: none given */
     bool is_chunked;
-    bool keeps_alive; /* by version and Connection */
+    bool asks_to_close, asks_to_keep; /* what Connection says */
+    bool keeps_alive;                 /* by version and Connection */
     bool expects_continue;
     bool expects_unknown; /* an expectation nobody can meet */
     struct http_field fields[HTTP_MOST_FIELDS];

@@ -46,9 +46,9 @@ enum {
 enum conn_state { CONN_HEAD, CONN_WAIT_BUDGET, CONN_BODY, CONN_LINGER };
 
 struct http_exchange {
-    struct fl_list link; /* in its connection's line, or the freelist */
-    struct http_server *server;
-    struct http_conn *conn; /* NULL: the client is gone */
+    struct fl_list link;        /* in its connection's line, the orphans, or the freelist */
+    struct http_server *server; /* NULL: freed */
+    struct http_conn *conn;     /* NULL: the client is gone */
     void *context;
     struct fl_buffer out; /* an answer given before its turn */
     bool is_answered;
@@ -69,7 +69,6 @@ struct http_conn {
     unsigned char state;
     bool is_peer_done; /* it closed its sending side */
     bool closes;       /* after what is in line was answered */
-    bool is_flush_queued;
     bool is_processing;
     struct fl_buffer in;  /* incomplete head, or what came behind a paused request */
     size_t in_held_bytes; /* of the budget's line part */
@@ -85,6 +84,7 @@ struct http_conn {
     size_t lingered_bytes;
     struct fl_buffer out; /* not yet taken by the kernel */
     struct net_task flush;
+    struct net_task resume; /* goes on with `in`, or with a body that was granted its room */
 };
 
 struct listener {
@@ -109,6 +109,7 @@ struct http_server {
     size_t busy_count;
     struct fl_list free_exchanges;
     size_t free_exchange_count;
+    struct fl_list orphans; /* unanswered exchanges whose client is gone */
     int64_t date_s;
     char date[64];
     size_t date_len;
@@ -260,6 +261,20 @@ static void want(struct http_conn *conn)
     net_stream_want(conn->stream, reading, conn->out.len > 0);
 }
 
+/* The line of a connection that will send nothing more. Who was told of an unanswered one answers
+ * it some day, into nothing. */
+static void drop_line(struct http_conn *conn)
+{
+    struct http_server *server = conn->server;
+    for (struct http_exchange *exchange; (exchange = first_exchange(conn));) {
+        unlink_exchange(exchange);
+        if (exchange->is_answered || exchange == conn->reading)
+            free_exchange(exchange);
+        else
+            fl_list_add_last(&server->orphans, &exchange->link);
+    }
+}
+
 /* A connection is freed at the end of the turn, so that callers up the stack may still look at it.
  */
 static void bury(struct net_task *task)
@@ -280,13 +295,8 @@ static void close_conn(struct http_conn *conn)
     net_deadline_stop(&conn->deadline);
     net_deadline_stop(&conn->write_deadline);
     net_loop_cancel(server->settings.loop, &conn->flush);
-    struct http_exchange *reading = conn->reading;
-    for (struct http_exchange *exchange; (exchange = first_exchange(conn));) {
-        bool is_ours = exchange->is_answered || exchange == reading;
-        unlink_exchange(exchange);
-        if (is_ours)
-            free_exchange(exchange);
-    }
+    net_loop_cancel(server->settings.loop, &conn->resume);
+    drop_line(conn);
     drop_in(conn);
     drop_body(conn);
     fl_buffer_fini(&conn->out);
@@ -333,7 +343,9 @@ static void on_quiet(struct http_conn *conn)
 static void after_write(struct http_conn *conn)
 {
     if (conn->out.len) {
-        net_deadline_start(&conn->server->write_deadlines, &conn->write_deadline);
+        /* Only bytes that the kernel took put the end off, not answers that queue up. */
+        if (!net_deadline_is_running(&conn->write_deadline))
+            net_deadline_start(&conn->server->write_deadlines, &conn->write_deadline);
         want(conn);
         return;
     }
@@ -352,9 +364,10 @@ static void flush(struct http_conn *conn)
         return;
     }
     fl_buffer_consume(&conn->out, (size_t)n);
+    if (n > 0)
+        net_deadline_stop(&conn->write_deadline);
     if (conn->out.len == 0) {
         fl_buffer_fini(&conn->out);
-        net_deadline_stop(&conn->write_deadline);
         want(conn);
     }
     after_write(conn);
@@ -397,6 +410,18 @@ static void send_continue(struct http_conn *conn)
     send_bytes(conn, &part, 1, false);
 }
 
+/* An answer that ends the connection is the last one: what was asked behind it stays unanswered. */
+static void end_line(struct http_conn *conn)
+{
+    conn->closes = true;
+    drop_line(conn);
+    drop_body(conn);
+    if (conn->state == CONN_BODY || conn->state == CONN_WAIT_BUDGET) {
+        conn->state = CONN_HEAD;
+        net_deadline_stop(&conn->deadline);
+    }
+}
+
 /* The line moved: what was answered before its turn follows, and an owed 100 Continue. */
 static void advance(struct http_conn *conn)
 {
@@ -410,12 +435,14 @@ static void advance(struct http_conn *conn)
             break;
         }
         struct iovec part = {first->out.data, first->out.len};
-        conn->closes |= !first->keeps_alive;
+        bool is_last = !first->keeps_alive;
         send_bytes(conn, &part, 1, true);
-        if (!conn->stream)
-            return;
         unlink_exchange(first);
         free_exchange(first);
+        if (is_last) {
+            end_line(conn);
+            return;
+        }
     }
 }
 
@@ -497,24 +524,20 @@ static void put_length(struct out_head *out, size_t length)
     put(out, line, (size_t)len);
 }
 
-void http_exchange_respond(struct http_exchange *exchange, const struct http_response *response)
+/* A rendered answer: at most four parts, of which the first may be in `small`. */
+struct out_parts {
+    struct iovec parts[4];
+    int count;
+    char small[1024];
+};
+
+static void render_answer(struct http_exchange *exchange, const struct http_response *response,
+                          struct out_parts *out)
 {
-    struct http_conn *conn = exchange->conn;
-    FL_ASSERT(!exchange->is_answered);
-    exchange->is_answered = true;
-    if (exchange->server->asked == exchange)
-        exchange->server->asked = NULL;
-    if (!conn) {
-        free_exchange(exchange);
-        return;
-    }
-    struct http_server *server = conn->server;
-    if (response->closes || server->is_stopped)
-        exchange->keeps_alive = false;
     struct out_head head = {.len = 0};
+    struct fl_slice fields = response->fields, date = date_line(exchange->server);
     bool has_length = response->status != 204 && response->status != 304 && response->status >= 200;
     put_status(&head, response->status);
-    struct fl_slice date = date_line(server);
     put(&head, date.data, date.len);
     if (has_length)
         put_length(&head, response->body.len);
@@ -522,55 +545,83 @@ void http_exchange_respond(struct http_exchange *exchange, const struct http_res
         put(&head, "Connection: close\r\n", 19);
     else if (exchange->is_http_1_0)
         put(&head, "Connection: keep-alive\r\n", 24);
-    bool has_body = has_length && !exchange->is_head_request && response->body.len;
-    char small[1024];
-    struct iovec parts[4];
-    int count;
-    if (head.len + response->fields.len + 2 <= sizeof small) {
-        memcpy(small, head.bytes, head.len);
-        if (response->fields.len)
-            memcpy(small + head.len, response->fields.data, response->fields.len);
-        memcpy(small + head.len + response->fields.len, "\r\n", 2);
-        parts[0] = (struct iovec){small, head.len + response->fields.len + 2};
-        count = 1;
+    FL_ASSERT(head.len <= sizeof out->small);
+    memcpy(out->small, head.bytes, head.len);
+    if (head.len + fields.len + 2 <= sizeof out->small) {
+        if (fields.len)
+            memcpy(out->small + head.len, fields.data, fields.len);
+        memcpy(out->small + head.len + fields.len, "\r\n", 2);
+        out->parts[0] = (struct iovec){out->small, head.len + fields.len + 2};
+        out->count = 1;
     } else {
-        parts[0] = (struct iovec){head.bytes, head.len};
-        parts[1] = (struct iovec){(char *)response->fields.data, response->fields.len};
-        parts[2] = (struct iovec){(char *)"\r\n", 2};
-        count = 3;
+        out->parts[0] = (struct iovec){out->small, head.len};
+        out->parts[1] = (struct iovec){(char *)fields.data, fields.len};
+        out->parts[2] = (struct iovec){(char *)"\r\n", 2};
+        out->count = 3;
     }
-    if (has_body)
-        parts[count++] = (struct iovec){(char *)response->body.data, response->body.len};
-    if (exchange != first_exchange(conn)) {
-        for (int i = 0; i < count; i++)
-            fl_buffer_append(&exchange->out, parts[i].iov_base, parts[i].iov_len);
-        return;
-    }
-    bool gather = conn->exchange_count > 1 || conn->is_processing;
+    if (has_length && !exchange->is_head_request && response->body.len)
+        out->parts[out->count++] = (struct iovec){(char *)response->body.data, response->body.len};
+}
+
+/* The answer of the first in line leaves, and those behind it that wait for that. */
+static void send_first(struct http_exchange *exchange, const struct out_parts *out)
+{
+    struct http_conn *conn = exchange->conn;
+    struct http_server *server = conn->server;
     bool was_full = conn->exchange_count >= server->settings.most_pipelined;
-    conn->closes |= !exchange->keeps_alive;
     /* A lone request that is answered while it is processed needs no gathering: nothing follows it.
      */
-    if (conn->is_processing && conn->exchange_count == 1 && conn->in.len == 0)
-        gather = false;
-    send_bytes(conn, parts, count, gather);
+    bool gather = conn->exchange_count > 1 || (conn->is_processing && conn->in.len > 0);
+    conn->closes |= !exchange->keeps_alive;
+    send_bytes(conn, out->parts, out->count, gather);
     if (!conn->stream) {
         /* Closing unlinked and freed this exchange: it was answered. */
         return;
     }
+    bool is_last = !exchange->keeps_alive;
     unlink_exchange(exchange);
     free_exchange(exchange);
-    advance(conn);
+    if (is_last)
+        end_line(conn);
+    else
+        advance(conn);
     if (!conn->stream)
         return;
     if (conn->out.len == 0 || !gather)
         after_write(conn);
     if (conn->stream && was_full && conn->state == CONN_HEAD) {
+        /* Later in the turn: the caller may stand inside another request's callback. */
         if (conn->in.len && !conn->is_processing && !conn->closes)
-            process(conn, FL_SLICE_NULL, true);
-        if (conn->stream)
-            want(conn);
+            net_loop_defer(server->settings.loop, &conn->resume);
+        want(conn);
     }
+}
+
+void http_exchange_respond(struct http_exchange *exchange, const struct http_response *response)
+{
+    struct http_conn *conn = exchange->conn;
+    struct http_server *server = exchange->server;
+    FL_ASSERT(!exchange->is_answered);
+    exchange->is_answered = true;
+    if (server && server->asked == exchange)
+        server->asked = NULL;
+    if (!conn) {
+        fl_list_remove(&exchange->link);
+        free_exchange(exchange);
+        return;
+    }
+    /* A stopped server closes behind the last answer, not behind the first of several. */
+    bool is_newest = conn->exchanges.prev == &exchange->link;
+    if (response->closes || (server->is_stopped && is_newest))
+        exchange->keeps_alive = false;
+    struct out_parts out;
+    render_answer(exchange, response, &out);
+    if (exchange == first_exchange(conn)) {
+        send_first(exchange, &out);
+        return;
+    }
+    for (int i = 0; i < out.count; i++)
+        fl_buffer_append(&exchange->out, out.parts[i].iov_base, out.parts[i].iov_len);
 }
 
 /* An answer from the server itself: the request never reached the handler's code for it. */
@@ -630,13 +681,18 @@ static void body_complete(struct http_conn *conn)
     struct http_server *server = conn->server;
     struct http_exchange *exchange = conn->reading;
     struct http_refusal ignored;
-    enum http_parse again = http_parse_request(fl_buffer_slice(&conn->head), HTTP_MOST_HEAD_BYTES,
-                                               &server->parsed, &ignored);
+    /* The handler's answer may find the socket broken and close the connection, so its bytes are
+     * held here meanwhile. `conn` itself is buried at the end of the turn at the earliest. */
+    struct fl_buffer head = conn->head, body = conn->body;
+    conn->head = conn->body = (struct fl_buffer){0};
+    enum http_parse again =
+        http_parse_request(fl_buffer_slice(&head), HTTP_MOST_HEAD_BYTES, &server->parsed, &ignored);
     FL_ASSERT(again == HTTP_PARSE_DONE);
     conn->reading = NULL;
     conn->state = CONN_HEAD;
-    deliver_request(conn, exchange, fl_buffer_slice(&conn->body));
-    /* `conn` is buried at the end of the turn at the earliest. */
+    deliver_request(conn, exchange, fl_buffer_slice(&body));
+    fl_buffer_fini(&head);
+    fl_buffer_fini(&body);
     drop_body(conn);
 }
 
@@ -707,12 +763,22 @@ static void begin_body(struct http_conn *conn)
     }
 }
 
+/* Room is given back anywhere, also inside another request's callback; the body begins later in the
+ * turn. */
 static void on_granted(struct fl_budget_wish *wish)
 {
     struct http_conn *conn = FL_CONTAINER(wish, struct http_conn, wish);
     conn->reserved_bytes = wish->bytes;
-    begin_body(conn);
-    if (conn->stream && conn->state == CONN_BODY && conn->in.len)
+    net_deadline_stop(&conn->deadline);
+    net_loop_defer(conn->server->settings.loop, &conn->resume);
+}
+
+static void on_resume(struct net_task *task)
+{
+    struct http_conn *conn = FL_CONTAINER(task, struct http_conn, resume);
+    if (conn->state == CONN_WAIT_BUDGET)
+        begin_body(conn);
+    if (conn->stream && conn->in.len)
         process(conn, FL_SLICE_NULL, true);
     if (conn->stream)
         want(conn);
@@ -754,15 +820,20 @@ static size_t most_target_bytes(const struct http_server *server)
 }
 
 /* Tells the handler of the head; false when it answered at once (the exchange is gone then). */
-static bool ask_handler(struct http_conn *conn, struct http_exchange *exchange, uint64_t *most)
+static bool ask_handler(struct http_server *server, struct http_exchange *exchange, uint64_t *most)
 {
-    struct http_server *server = conn->server;
     server->parsed_body = FL_SLICE_NULL;
     server->asked = exchange;
     server->settings.handler->on_head(exchange, server->settings.context, most);
-    bool goes_on = server->asked == exchange && conn->stream;
+    if (server->asked != exchange)
+        return false;
     server->asked = NULL;
-    return goes_on;
+    if (exchange->conn)
+        return true;
+    /* The line ended meanwhile; the handler waits for a body that will not come. */
+    fl_list_remove(&exchange->link);
+    free_exchange(exchange);
+    return false;
 }
 
 /* The head in `server->parsed` begins `bytes`. Gives what is left behind the request, or behind its
@@ -789,7 +860,7 @@ static struct fl_slice take_request(struct http_conn *conn, struct fl_slice byte
     exchange->is_head_request = fl_slice_eq(head->method, FL_SLICE_LIT("HEAD"));
     if (!has_body || (!head->is_chunked && rest.len >= (uint64_t)head->content_length)) {
         size_t length = has_body ? (size_t)head->content_length : 0;
-        if (!ask_handler(conn, exchange, &most))
+        if (!ask_handler(server, exchange, &most))
             return fl_slice_of(rest.data + length, rest.len - length);
         if (length > most) {
             conn->reading = exchange;
@@ -799,14 +870,14 @@ static struct fl_slice take_request(struct http_conn *conn, struct fl_slice byte
         deliver_request(conn, exchange, fl_slice_of(rest.data, length));
         return fl_slice_of(rest.data + length, rest.len - length);
     }
-    if (!ask_handler(conn, exchange, &most)) {
-        /* The body was not read, so what follows it cannot be found. */
+    /* When the answer comes before the body was read, what follows it cannot be found. */
+    exchange->keeps_alive = false;
+    if (!ask_handler(server, exchange, &most)) {
         conn->closes = true;
-        if (conn->stream && conn->exchange_count == 0 && conn->out.len == 0)
-            on_quiet(conn);
         return FL_SLICE_NULL;
     }
-    exchange->wants_continue = head->expects_continue && rest.len == 0;
+    exchange->keeps_alive = head->keeps_alive && !server->is_stopped;
+    exchange->wants_continue = head->expects_continue && head->minor_version == 1 && rest.len == 0;
     if (!head->is_chunked && (uint64_t)head->content_length > most) {
         exchange->wants_continue = false;
         conn->reading = exchange;
@@ -822,9 +893,7 @@ static struct fl_slice take_request(struct http_conn *conn, struct fl_slice byte
 static void keep_rest(struct http_conn *conn, struct fl_slice rest, bool is_own)
 {
     if (is_own) {
-        size_t done = conn->in.len - rest.len;
-        fl_buffer_consume(&conn->in, done);
-        conn->search.seen = 0;
+        fl_buffer_consume(&conn->in, conn->in.len - rest.len);
         if (conn->in.len == 0)
             drop_in(conn);
         return;
@@ -855,6 +924,8 @@ static bool parse_head(struct http_conn *conn, struct fl_slice bytes, bool is_ow
     if (result == HTTP_PARSE_DONE)
         result =
             http_parse_request(bytes, server->settings.most_head_bytes, &server->parsed, &refusal);
+    if (result != HTTP_PARSE_MORE)
+        conn->search.seen = 0;
     if (result == HTTP_PARSE_BAD)
         refuse(conn, refusal.status, refusal.text);
     return result == HTTP_PARSE_DONE;
@@ -890,11 +961,13 @@ static void process(struct http_conn *conn, struct fl_slice bytes, bool is_own)
     if (conn->closes) {
         drop_in(conn);
     } else if (is_own || bytes.len) {
+        bool is_new = !is_own || bytes.len < conn->in.len;
         keep_rest(conn, bytes, is_own);
         if (!conn->stream)
             return;
-        if (conn->state == CONN_HEAD && conn->in.len && !net_deadline_is_running(&conn->deadline) &&
-            conn->exchange_count == 0)
+        /* The head's time runs from its first byte; while answers are pending it starts with the
+         * last of them. */
+        if (is_new && conn->state == CONN_HEAD && conn->in.len && conn->exchange_count == 0)
             net_deadline_start(&server->head_deadlines, &conn->deadline);
     }
     want(conn);
@@ -1046,6 +1119,7 @@ static void add_conn(struct http_server *server, int fd)
     setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one);
     conn->server = server;
     conn->flush.run = on_flush;
+    conn->resume.run = on_resume;
     fl_list_init(&conn->exchanges);
     fl_list_init(&conn->wish.link);
     net_deadline_init(&conn->deadline);
@@ -1233,7 +1307,7 @@ void http_server_stop(struct http_server *server)
     FL_LIST_EACH_SAFE(at, &server->conns)
     {
         struct http_conn *conn = FL_LIST_ENTRY(at, struct http_conn, link);
-        if (conn->exchange_count == 0 && conn->out.len == 0)
+        if (conn->exchange_count == 0 && conn->out.len == 0 && conn->state != CONN_LINGER)
             close_conn(conn);
     }
 }
@@ -1250,6 +1324,7 @@ struct http_server *http_server_new(const struct http_server_settings *settings)
     fl_list_init(&server->conns);
     fl_list_init(&server->dead);
     fl_list_init(&server->free_exchanges);
+    fl_list_init(&server->orphans);
     net_deadlines_init(&server->head_deadlines, loop, settings->head_timeout_ms, on_head_timeout);
     net_deadlines_init(&server->body_deadlines, loop, settings->body_timeout_ms, on_body_timeout);
     net_deadlines_init(&server->wait_deadlines, loop, settings->body_wait_ms, on_wait_timeout);
@@ -1273,6 +1348,10 @@ void http_server_free(struct http_server **pointer)
     }
     bury(&server->bury);
     net_loop_cancel(server->settings.loop, &server->bury);
+    for (struct fl_list *first; (first = fl_list_first(&server->orphans));) {
+        fl_list_remove(first);
+        FL_LIST_ENTRY(first, struct http_exchange, link)->server = NULL;
+    }
     for (struct fl_list *first; (first = fl_list_first(&server->free_exchanges));) {
         fl_list_remove(first);
         fl_free(FL_LIST_ENTRY(first, struct http_exchange, link));
