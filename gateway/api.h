@@ -89,7 +89,7 @@ struct gw_api {
 };
 
 void gw_api_init(struct gateway *gateway);
-/* Listens; an address that is taken is tried again for 10 s. `on_listening` of the gateway follows,
+/* Listens; an address that is taken is tried again for 10 s. `gateway_on_listening` follows,
  * or gateway_fail. */
 void gw_api_start(struct gateway *gateway);
 void gw_api_stop(struct gateway *gateway);
@@ -102,6 +102,9 @@ void gw_api_fini(struct gateway *gateway);
 void gw_api_respond(struct gateway *gateway, struct http_exchange *exchange,
                     const struct gw_call_info *info, int status, const char *content_type,
                     struct fl_slice body, struct fl_slice extra);
+
+/* 204 to a publish by POST, counted in its topic's series. */
+void gw_api_respond_published(struct gateway *gateway, struct gw_request *request);
 
 /* --- a request that is answered later --- */
 

@@ -205,9 +205,7 @@ static void on_probed(struct http_call *call, const struct http_result *result)
     const struct config_flags *flags = app->gateway->flags;
     bool is_ok = !result->code && result->status >= 200 && result->status < 300;
     if (!result->code) {
-        char text[16];
-        int len = snprintf(text, sizeof text, "%d", result->status);
-        struct fl_slice labels[] = {fl_slice_of(text, (size_t)len)};
+        struct fl_slice labels[] = {gw_metrics_http_status((unsigned)result->status)};
         gw_counter_add(
             gw_metrics_counter(app->gateway->metrics, GW_HTTP_HEALTHPROBES_COMPLETED_COUNT, labels),
             1);

@@ -325,10 +325,9 @@ static void count_call(struct gw_delivery *delivery, const struct http_result *r
     struct gw_counter *completed = way->completed;
     struct gw_histogram *roundtrip = way->roundtrip;
     if (result->status != 200) {
-        char text[16];
-        int len = snprintf(text, sizeof text, "%d", result->status);
-        struct fl_slice labels[] = {FL_SLICE_LIT("POST"), gw_metrics_http_path(metrics, way->path),
-                                    fl_slice_of(text, (size_t)len)};
+        struct fl_slice labels[] = {gw_metrics_http_method(metrics, FL_SLICE_LIT("POST")),
+                                    gw_metrics_http_client_path(metrics, way->path),
+                                    gw_metrics_http_status((unsigned)result->status)};
         completed = gw_metrics_counter(metrics, GW_HTTP_CLIENT_COMPLETED_COUNT, labels);
         roundtrip = gw_metrics_histogram(metrics, GW_HTTP_CLIENT_ROUNDTRIP_LATENCY, labels);
     }

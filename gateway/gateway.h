@@ -64,6 +64,9 @@ int gateway_run(const struct config_flags *flags, const struct config_list *with
  */
 void gateway_fail(struct gateway *gateway, const char *format, ...) FL_PRINTF(2, 3);
 
+/* Called when the API listens: the application is looked for. */
+void gateway_on_listening(struct gateway *gateway);
+
 /* Called when the application's port answered (or there is no application) and its configuration
  * was asked for. */
 void gateway_mark_ready(struct gateway *gateway);

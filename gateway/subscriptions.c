@@ -37,9 +37,11 @@ static void render_head(struct gw_subscription *subscription, struct gw_way *way
                      FL_SLICE_ARG(subscription->config->pubsub),
                      FL_SLICE_ARG(fl_buffer_slice(&app->common_fields)));
     struct gw_metrics *metrics = subscription->gateway->metrics;
-    struct fl_slice path = gw_metrics_http_path(metrics, way->path);
-    struct fl_slice labels[] = {FL_SLICE_LIT("POST"), path, FL_SLICE_LIT("200")};
-    struct fl_slice sent[] = {FL_SLICE_LIT("POST"), path, FL_SLICE_LIT("")};
+    struct fl_slice path = gw_metrics_http_client_path(metrics, way->path);
+    struct fl_slice labels[] = {gw_metrics_http_method(metrics, FL_SLICE_LIT("POST")), path,
+                                FL_SLICE_LIT("200")};
+    struct fl_slice sent[] = {gw_metrics_http_method(metrics, FL_SLICE_LIT("POST")), path,
+                              FL_SLICE_LIT("")};
     way->completed = gw_metrics_counter(metrics, GW_HTTP_CLIENT_COMPLETED_COUNT, labels);
     way->roundtrip = gw_metrics_histogram(metrics, GW_HTTP_CLIENT_ROUNDTRIP_LATENCY, labels);
     way->sent_bytes = gw_metrics_histogram(metrics, GW_HTTP_CLIENT_SENT_BYTES, sent);

@@ -9,7 +9,7 @@
 
 static void resolve_series(struct gateway *gateway, struct gw_topic *topic)
 {
-    struct fl_slice http[] = {FL_SLICE_LIT("POST"),
+    struct fl_slice http[] = {gw_metrics_http_method(gateway->metrics, FL_SLICE_LIT("POST")),
                               gw_metrics_http_path(gateway->metrics, topic->path),
                               FL_SLICE_LIT("204")};
     struct fl_slice egress[] = {topic->component->name, FL_SLICE_LIT("true"), topic->name};
