@@ -7,9 +7,9 @@
  *
  * The parser is a recursive descent with one token in hand and a bound on depth; it builds nodes in
  * an arena that lives as long as the expression. What it accepts is then narrowed by `check`: the
- * whole must be a comparison of one attribute with one literal. The rest of CEL grows here: a level
- * of precedence is a function of the parser, an operator is a kind of node, and `evaluate` has one
- * case for each.
+ * whole must be a comparison of one attribute with one literal, or `true` or `false` alone. The
+ * rest of CEL grows here: a level of precedence is a function of the parser, an operator is a kind
+ * of node, and `evaluate` has one case for each.
  *
  * Comparing follows CEL over JSON: numbers compare as doubles, and values of different types are
  * unequal, which is no error. A missing attribute is one.
@@ -28,7 +28,7 @@ enum { MOST_DEPTH = 32 };
 #define ACCEPTED                                                                                   \
     "the full match language is not in this version; accepted is a comparison such as "            \
     "event.type == \"text\" or event[\"name\"] == \"text\", with a text, a number, true, false "   \
-    "or null on the other side"
+    "or null on the other side, or true or false alone"
 
 enum node_kind {
     NODE_ATTRIBUTE,
@@ -254,9 +254,17 @@ static enum fl_err parse_expression(struct parser *parser, const struct node **o
     return err;
 }
 
-/* The root must be an attribute against a literal; puts the attribute to the left. */
+static bool is_constant(const struct node *root)
+{
+    return root->kind == NODE_TRUE || root->kind == NODE_FALSE;
+}
+
+/* The root must be a boolean literal, or an attribute against a literal; puts the attribute to the
+ * left. */
 static enum fl_err check(struct parser *parser, const struct node **root)
 {
+    if (is_constant(*root))
+        return FL_OK;
     if ((*root)->kind != NODE_EQUAL)
         return unsupported(parser, (*root)->at);
     struct node *node = add_node(parser, NODE_EQUAL, (*root)->at);
@@ -354,6 +362,10 @@ enum fl_err route_expression_eval(const struct route_expression *expression,
                                   struct fl_error *error)
 {
     const struct node *root = expression->root;
+    if (is_constant(root)) {
+        *result = root->kind == NODE_TRUE;
+        return FL_OK;
+    }
     struct fl_slice value = attribute_value(root->left, event);
     if (value.len == 0)
         return fl_error_set(error, FL_ERR_NOT_FOUND, FL_CLASS_RETRY, "no such key: %.*s",

@@ -1,7 +1,8 @@
 /* The match language of routing rules: a boolean expression over one event.
  *
  * It is a part of CEL (the Common Expression Language) whose only variable is `event`. This version
- * knows one comparison: an attribute against a literal, in either order.
+ * knows one comparison, an attribute against a literal in either order, and the words `true` and
+ * `false` alone.
  *
  *     event.type == "order.created"      'abc' == event["my-extension"]      event.retries == 3
  *

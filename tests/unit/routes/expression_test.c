@@ -99,6 +99,10 @@ static void compares_attributes_with_literals(void **state)
         {"event.ok == 1", 0},
         {"event.data == 'x'", 0},
         {"event.list == 1", 0},
+        {"true", 1},
+        {"false", 0},
+        {"((true))", 1},
+        {" false // never", 0},
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         if (evaluate(cases[i].text, BODY, NULL) != cases[i].result)
@@ -139,7 +143,7 @@ static void refuses_the_rest_of_the_language_saying_what_it_takes(void **state)
         "'a' == 'a'",
         "'a' == 1",
         "event.ok",
-        "true",
+        "null",
         "foo",
         "foo == 1",
         "event.type == order",
