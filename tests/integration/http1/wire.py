@@ -34,9 +34,8 @@ def support_program(name):
     program = os.path.join(BUILD, "tests", "support", name)
     source = os.path.join(ROOT, "tests", "support", name + ".c")
     archives = [os.path.join(BUILD, "libnet.a"), os.path.join(BUILD, "libbase.a")]
-    if not all(map(os.path.exists, archives)):
-        goals = [os.path.relpath(archive, ROOT) for archive in archives]
-        subprocess.run(["make", "-s", "SAN=" + SANITIZER] + goals, cwd=ROOT, check=True)
+    goals = [os.path.relpath(archive, ROOT) for archive in archives]
+    subprocess.run(["make", "-s", "SAN=" + SANITIZER] + goals, cwd=ROOT, check=True)
     newest = max(os.path.getmtime(path) for path in archives + [source])
     if os.path.exists(program) and os.path.getmtime(program) > newest:
         return program
