@@ -688,6 +688,7 @@ static enum fl_err load_file(struct fl_slice path, bool is_strict, struct fl_are
     if (err == FL_OK)
         err =
             config_configuration_apply(text, name, is_strict, arena, notes, configuration, &cause);
+    fl_arena_fini(&scratch);
     if (err == FL_OK)
         return FL_OK;
     bool is_complete = cause.code == FL_ERR_REFUSED;

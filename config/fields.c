@@ -222,6 +222,10 @@ static enum fl_err doubt_unknown(const struct config_reader *reader,
 {
     struct config_spelling spelling;
     char nearest[128] = "", place[CONFIG_PLACE_TEXT];
+    /* Nobody would read it, and comparing spellings is what a map of many wrong names would make
+     * long. */
+    if (!reader->is_strict && (!reader->notes || reader->notes->count >= CONFIG_NOTES_MAX))
+        return FL_OK;
     config_spelling_init(&spelling, pair->key);
     for (; fields->name; fields++)
         config_spelling_offer(&spelling, fl_slice_str(fields->name));
