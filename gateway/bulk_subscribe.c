@@ -1,0 +1,595 @@
+/* Bulk deliveries; see the header.
+ *
+ * A *round* takes what was gathered, asks delivery.c for the way of each, and makes one `struct
+ * gw_bulk_batch` for each way. A batch owns its body, which lives for one call and is rendered
+ * again for the next try, and the places of its deliveries; a place is emptied when its delivery
+ * has its verdict, and the batch goes with the last one.
+ *
+ * A verdict may settle, which frees the delivery: nothing of it is touched afterwards.
+ */
+#include "gateway/bulk_subscribe.h"
+
+#include <stdio.h>
+
+#include "base/alloc.h"
+#include "base/random.h"
+#include "gateway/bulk_call.h"
+#include "gateway/component.h"
+#include "gateway/delivery.h"
+#include "gateway/gateway.h"
+#include "gateway/metrics.h"
+#include "gateway/retry.h"
+
+#define SCOPE "dapr.runtime.processor.subscription"
+
+/* Until the next look when the application is unhealthy or memory is short. */
+enum { PAUSE_MS = 1000, OLD_DELIVERY_MS = 60000 };
+
+struct place {
+    struct gw_delivery *delivery; /* NULL: it has its verdict */
+    enum gw_bulk_status status;   /* what the answer says */
+};
+
+struct gw_bulk_batch {
+    struct fl_list link;
+    struct gw_bulk *bulk;
+    uint32_t way;
+    struct gw_app_call call;
+    struct net_timer timer; /* of the next try */
+    struct fl_buffer body;
+    char fields[160];
+    char id[GW_BULK_ID_LEN];
+    bool is_calling;
+    uint32_t failures; /* of this run of the policy */
+    int64_t began_ms, sent_ms;
+    uint32_t count, open_count;
+    struct place places[];
+};
+
+struct gw_bulk {
+    struct gw_subscription *subscription;
+    struct fl_list gathered; /* of gw_delivery, by lane_link */
+    size_t gathered_count;
+    struct fl_list batches;
+    struct gw_bulk_batch **by_way; /* of the round that is being made */
+    struct net_timer timer;
+    bool has_lanes;
+    bool is_due; /* a round is owed when the batches under way have ended */
+};
+
+static void send_batch(struct gw_bulk_batch *batch);
+static void begin_round(struct gw_bulk *bulk);
+
+static struct gateway *gateway_of(const struct gw_bulk *bulk)
+{
+    return bulk->subscription->gateway;
+}
+
+static int64_t now_ms(const struct gw_bulk *bulk)
+{
+    return net_loop_now_ms(gateway_of(bulk)->loop);
+}
+
+static void start_timer(struct gw_bulk *bulk, int64_t wait_ms)
+{
+    net_timer_start(gateway_of(bulk)->loop, &bulk->timer, now_ms(bulk) + wait_ms);
+}
+
+uint32_t gw_bulk_most_messages(const struct gw_bulk *bulk)
+{
+    int32_t wanted = bulk->subscription->config->bulk.max_messages;
+    return wanted < GW_BULK_MOST_MESSAGES ? (uint32_t)wanted : GW_BULK_MOST_MESSAGES;
+}
+
+/* --- batches --- */
+
+static void free_body(struct gw_bulk_batch *batch)
+{
+    fl_budget_release(&gateway_of(batch->bulk)->budget, batch->body.len);
+    fl_buffer_fini(&batch->body);
+}
+
+static void free_batch(struct gw_bulk_batch *batch)
+{
+    net_timer_stop(gateway_of(batch->bulk)->loop, &batch->timer);
+    fl_list_remove(&batch->link);
+    free_body(batch);
+    fl_free(batch);
+}
+
+static void on_retry_due(struct net_timer *timer)
+{
+    send_batch(FL_CONTAINER(timer, struct gw_bulk_batch, timer));
+}
+
+static struct gw_bulk_batch *new_batch(struct gw_bulk *bulk, uint32_t way, size_t most)
+{
+    struct gw_bulk_batch *batch = fl_zalloc(sizeof *batch + most * sizeof *batch->places);
+    batch->bulk = bulk;
+    batch->way = way;
+    batch->timer.expired = on_retry_due;
+    fl_random_uuid(batch->id);
+    fl_list_add_last(&bulk->batches, &batch->link);
+    return batch;
+}
+
+/* The batch has ended: what had to wait for it may go. */
+static void end_batch(struct gw_bulk_batch *batch)
+{
+    struct gw_bulk *bulk = batch->bulk;
+    free_batch(batch);
+    if (bulk->is_due && fl_list_is_empty(&bulk->batches))
+        begin_round(bulk);
+}
+
+static void try_again_in(struct gw_bulk_batch *batch, int64_t wait_ms)
+{
+    for (uint32_t i = 0; i < batch->count; i++) {
+        if (batch->places[i].delivery)
+            gw_delivery_set_state(batch->places[i].delivery, GW_DELIVERY_IN_BULK);
+    }
+    net_timer_start(gateway_of(batch->bulk)->loop, &batch->timer, now_ms(batch->bulk) + wait_ms);
+}
+
+/* --- counting --- */
+
+static void count_statuses(struct gw_bulk_batch *batch)
+{
+    static const struct fl_slice words[] = {[GW_BULK_RETRY] = FL_SLICE_LIT("RETRY"),
+                                            [GW_BULK_SUCCESS] = FL_SLICE_LIT("SUCCESS"),
+                                            [GW_BULK_DROP] = FL_SLICE_LIT("DROP")};
+    struct gw_metrics *metrics = gateway_of(batch->bulk)->metrics;
+    bool is_there[sizeof words / sizeof *words] = {false};
+    for (uint32_t i = 0; i < batch->count; i++) {
+        if (batch->places[i].delivery)
+            is_there[batch->places[i].status] = true;
+    }
+    for (size_t i = 0; i < sizeof words / sizeof *words; i++) {
+        struct fl_slice labels[] = {FL_SLICE_LIT("pubsubName"), words[i],
+                                    batch->bulk->subscription->config->topic};
+        if (is_there[i])
+            gw_counter_add(gw_metrics_counter(metrics, GW_PUBSUB_INGRESS_BULK_EVENT_COUNT, labels),
+                           1);
+    }
+}
+
+/* daprd's label of the component is this very word. */
+static void count_ingress(struct gw_bulk_batch *batch, int64_t elapsed_ms)
+{
+    struct gw_metrics *metrics = gateway_of(batch->bulk)->metrics;
+    struct fl_slice labels[] = {FL_SLICE_LIT("pubsubName"), FL_SLICE_LIT(""),
+                                batch->bulk->subscription->config->topic};
+    gw_counter_add(gw_metrics_counter(metrics, GW_PUBSUB_INGRESS_BULK_COUNT, labels), 1);
+    if (elapsed_ms > 0)
+        gw_histogram_add(gw_metrics_histogram(metrics, GW_PUBSUB_INGRESS_BULK_LATENCIES, labels),
+                         (uint64_t)elapsed_ms);
+    count_statuses(batch);
+}
+
+static void count_http(struct gw_bulk_batch *batch, const struct http_result *result,
+                       int64_t elapsed_ms)
+{
+    struct gw_subscription *subscription = batch->bulk->subscription;
+    struct gw_metrics *metrics = subscription->gateway->metrics;
+    const struct gw_way *way = &subscription->ways[batch->way];
+    struct gw_counter *completed = way->completed;
+    struct gw_histogram *roundtrip = way->roundtrip;
+    if (result->code)
+        return;
+    if (result->status != 200) {
+        struct fl_slice labels[] = {gw_metrics_http_method(metrics, FL_SLICE_LIT("POST")),
+                                    gw_metrics_http_client_path(metrics, way->path),
+                                    gw_metrics_http_status((unsigned)result->status)};
+        completed = gw_metrics_counter(metrics, GW_HTTP_CLIENT_COMPLETED_COUNT, labels);
+        roundtrip = gw_metrics_histogram(metrics, GW_HTTP_CLIENT_ROUNDTRIP_LATENCY, labels);
+    }
+    gw_counter_add(completed, 1);
+    gw_histogram_add(roundtrip, (uint64_t)elapsed_ms);
+    gw_histogram_add(way->sent_bytes, 0);
+    gw_histogram_add(subscription->gateway->subscriptions.received_bytes, result->body.len);
+}
+
+/* --- verdicts --- */
+
+static void warn_if_old(struct gw_delivery *delivery)
+{
+    struct gw_subscription *subscription = delivery->subscription;
+    int64_t age = net_loop_now_ms(subscription->gateway->loop) - delivery->came_ms;
+    if (delivery->warned_old || age <= OLD_DELIVERY_MS)
+        return;
+    delivery->warned_old = true;
+    FL_INFO(subscription->gateway->log, SCOPE, "a delivery of topic %.*s took %lld ms",
+            FL_SLICE_ARG(subscription->config->topic), (long long)age);
+}
+
+/* A path that the application does not have: daprd takes the batch for done, without dead letter.
+ */
+static void forget(struct gw_delivery *delivery)
+{
+    struct gw_subscription *subscription = delivery->subscription;
+    struct fl_slice labels[] = {subscription->config->pubsub,
+                                FL_SLICE_LIT("dropped by the application"),
+                                subscription->config->topic};
+    gw_counter_add(gw_metrics_counter(subscription->gateway->metrics, GW_DROPPED_TOTAL, labels), 1);
+    gw_intake_settle(delivery, CONNECTOR_ACCEPTED, 0);
+}
+
+/* Gives each delivery that succeeded or was dropped its verdict; the others stay. */
+static void end_finished(struct gw_bulk_batch *batch, bool is_unknown_path)
+{
+    for (uint32_t i = 0; i < batch->count; i++) {
+        struct gw_delivery *delivery = batch->places[i].delivery;
+        if (!delivery)
+            continue;
+        warn_if_old(delivery);
+        if (batch->places[i].status == GW_BULK_RETRY) {
+            delivery->failures++;
+            continue;
+        }
+        batch->places[i].delivery = NULL;
+        batch->open_count--;
+        if (is_unknown_path)
+            forget(delivery);
+        else if (batch->places[i].status == GW_BULK_DROP)
+            gw_delivery_dropped(delivery, "dropped by the application");
+        else
+            gw_delivery_succeeded(delivery);
+    }
+}
+
+static void fail_rest(struct gw_bulk_batch *batch, int http_status, const char *why)
+{
+    for (uint32_t i = 0; i < batch->count; i++) {
+        struct gw_delivery *delivery = batch->places[i].delivery;
+        batch->places[i].delivery = NULL;
+        if (delivery)
+            gw_delivery_failed_finally(delivery, http_status, why);
+    }
+}
+
+/* What is left failed: the policy decides about all of it together. */
+static void retry_or_fail(struct gw_bulk_batch *batch, int http_status, const char *why)
+{
+    struct gw_subscription *subscription = batch->bulk->subscription;
+    int64_t now = now_ms(batch->bulk), wait = -1;
+    if (subscription->policy.retry && !subscription->gateway->subscriptions.are_stopped) {
+        if (batch->failures++ == 0)
+            batch->began_ms = now;
+        wait = gw_retry_policy_wait_ms(subscription->policy.retry, batch->failures,
+                                       now - batch->began_ms, http_status);
+    }
+    if (wait >= 0) {
+        gw_counter_add(subscription->retried, batch->open_count);
+        try_again_in(batch, wait);
+        return;
+    }
+    fail_rest(batch, http_status, why);
+    end_batch(batch);
+}
+
+/* --- the call --- */
+
+static void set_all(struct gw_bulk_batch *batch, enum gw_bulk_status status)
+{
+    for (uint32_t i = 0; i < batch->count; i++)
+        batch->places[i].status = status;
+}
+
+static void on_status(void *context, uint32_t number, enum gw_bulk_status status)
+{
+    struct gw_bulk_batch *batch = context;
+    batch->places[number].status = status;
+}
+
+static bool is_good(const struct http_result *result)
+{
+    return !result->code && result->status >= 200 && result->status < 300;
+}
+
+/* Notes the status of every entry. Returns what to say of those that failed. */
+static const char *read_answer(struct gw_bulk_batch *batch, const struct http_result *result)
+{
+    size_t unknown;
+    set_all(batch, GW_BULK_RETRY);
+    if (result->code)
+        return result->text;
+    if (result->status == 404)
+        set_all(batch, GW_BULK_DROP);
+    if (!is_good(result))
+        return "the application answered with an error status";
+    if (!gw_bulk_read_answer(result->body, batch->id, batch->count, on_status, batch, &unknown))
+        return "the application did not answer with a list of statuses";
+    if (unknown)
+        FL_WARN(gateway_of(batch->bulk)->log, SCOPE,
+                "the application answered a bulk call of topic %.*s with %zu statuses of entries "
+                "that it did not get",
+                FL_SLICE_ARG(batch->bulk->subscription->config->topic), unknown);
+    return "the application asked for a retry";
+}
+
+static void on_answer(struct http_call *http, const struct http_result *result)
+{
+    struct gw_app_call *call = FL_CONTAINER(http, struct gw_app_call, http);
+    struct gw_bulk_batch *batch = FL_CONTAINER(call, struct gw_bulk_batch, call);
+    int64_t elapsed = now_ms(batch->bulk) - batch->sent_ms;
+    gw_app_call_done(call);
+    batch->is_calling = false;
+    free_body(batch);
+    const char *why = read_answer(batch, result);
+    FL_DEBUG(gateway_of(batch->bulk)->log, SCOPE, "bulk call %.*s of %u events, topic %.*s: %s %d",
+             GW_BULK_ID_LEN, batch->id, batch->open_count,
+             FL_SLICE_ARG(batch->bulk->subscription->config->topic),
+             result->code ? result->text : "status", result->status);
+    count_http(batch, result, elapsed);
+    count_ingress(batch, elapsed);
+    end_finished(batch, !result->code && result->status == 404);
+    if (batch->open_count == 0)
+        end_batch(batch);
+    else
+        retry_or_fail(batch, result->code || is_good(result) ? 0 : result->status, why);
+}
+
+static enum fl_err render_body(struct gw_bulk_batch *batch)
+{
+    const struct gw_subscription *subscription = batch->bulk->subscription;
+    size_t room = 512;
+    for (uint32_t i = 0; i < batch->count; i++) {
+        if (batch->places[i].delivery)
+            room += batch->places[i].delivery->view->body.len + 160;
+    }
+    enum fl_err err = fl_buffer_try_reserve(&batch->body, room);
+    if (!err)
+        err = gw_bulk_append_head(&batch->body);
+    for (uint32_t i = 0; i < batch->count && !err; i++) {
+        const struct gw_delivery *delivery = batch->places[i].delivery;
+        if (delivery)
+            err = gw_bulk_append_entry(&batch->body, batch->id, i, delivery->event, delivery->view,
+                                       subscription->is_raw);
+    }
+    if (!err)
+        err = gw_bulk_append_tail(&batch->body, batch->id, subscription->config->pubsub,
+                                  subscription->config->topic);
+    if (err)
+        fl_buffer_fini(&batch->body);
+    return err;
+}
+
+/* The trace of the last entry that has one. */
+static size_t trace_of(const struct gw_bulk_batch *batch, char text[CE_TRACEPARENT_LEN])
+{
+    const struct gw_trace *trace = &gateway_of(batch->bulk)->api.trace;
+    size_t len = 0;
+    for (uint32_t i = batch->count; i > 0 && len == 0; i--) {
+        const struct gw_delivery *delivery = batch->places[i - 1].delivery;
+        if (delivery)
+            len = gw_trace_delivery(trace, delivery->view, text);
+    }
+    return len;
+}
+
+static size_t render_fields(struct gw_bulk_batch *batch)
+{
+    char trace[CE_TRACEPARENT_LEN];
+    size_t len = trace_of(batch, trace);
+    int written =
+        snprintf(batch->fields, sizeof batch->fields, "%s%.*s%sContent-Length: %zu\r\n\r\n",
+                 len ? "Traceparent: " : "", (int)len, trace, len ? "\r\n" : "", batch->body.len);
+    return (size_t)written;
+}
+
+static void send_batch(struct gw_bulk_batch *batch)
+{
+    struct gw_subscription *subscription = batch->bulk->subscription;
+    struct gateway *gateway = subscription->gateway;
+    struct gw_way *way = &subscription->ways[batch->way];
+    if (gateway->subscriptions.are_paused || render_body(batch)) {
+        try_again_in(batch, PAUSE_MS);
+        return;
+    }
+    fl_budget_charge(&gateway->budget, batch->body.len);
+    for (uint32_t i = 0; i < batch->count; i++) {
+        if (batch->places[i].delivery)
+            gw_delivery_set_state(batch->places[i].delivery, GW_DELIVERY_CALLING);
+    }
+    batch->is_calling = true;
+    batch->sent_ms = now_ms(batch->bulk);
+    batch->call = (struct gw_app_call){0};
+    struct http_call *http = &batch->call.http;
+    http->parts[0] = (struct iovec){way->head.data, way->head.len};
+    http->parts[1] = (struct iovec){batch->fields, render_fields(batch)};
+    http->parts[2] = (struct iovec){batch->body.data, batch->body.len};
+    http->part_count = 3;
+    http->timeout_ms = subscription->policy.timeout_ms;
+    http->on_done = on_answer;
+    gw_app_call(&gateway->app, &batch->call);
+}
+
+/* --- rounds --- */
+
+/* A lane one of whose deliveries waits for its next try stays as it is, for the sake of order. */
+static bool is_lane_waiting(const struct gw_subscription *subscription, uint64_t lane_id)
+{
+    if (lane_id == 0 || subscription->retry_waiting_count == 0)
+        return false;
+    FL_LIST_EACH(at, &subscription->deliveries)
+    {
+        const struct gw_delivery *other = FL_LIST_ENTRY(at, struct gw_delivery, link);
+        if (other->state == GW_DELIVERY_RETRY_WAIT && other->lane_id == lane_id)
+            return true;
+    }
+    return false;
+}
+
+static size_t take_gathered(struct gw_bulk *bulk, struct fl_list *taken)
+{
+    size_t count = 0, most = gw_bulk_most_messages(bulk);
+    fl_list_init(taken);
+    FL_LIST_EACH_SAFE(at, &bulk->gathered)
+    {
+        struct gw_delivery *delivery = FL_LIST_ENTRY(at, struct gw_delivery, lane_link);
+        if (count == most)
+            break;
+        if (is_lane_waiting(bulk->subscription, delivery->lane_id))
+            continue;
+        fl_list_remove(at);
+        fl_list_add_last(taken, at);
+        bulk->gathered_count--;
+        count++;
+    }
+    return count;
+}
+
+/* Puts it into the batch of its way, or ends it. */
+static void place(struct gw_bulk *bulk, struct gw_delivery *delivery, size_t most)
+{
+    switch (gw_delivery_prepare(delivery)) {
+    case GW_ROUTE_FOUND:
+        break;
+    case GW_ROUTE_NONE:
+        gw_delivery_dropped(delivery, "no rule matches");
+        return;
+    case GW_ROUTE_EXPIRED:
+        gw_delivery_dropped(delivery, "expired");
+        return;
+    case GW_ROUTE_FAILED:
+        delivery->failures++;
+        gw_delivery_failed_finally(delivery, 0,
+                                   "the message is no event, or a rule cannot be evaluated");
+        return;
+    }
+    struct gw_bulk_batch **batch = &bulk->by_way[delivery->way];
+    if (!*batch)
+        *batch = new_batch(bulk, delivery->way, most);
+    (*batch)->places[(*batch)->count++].delivery = delivery;
+    (*batch)->open_count++;
+}
+
+static void send_round(struct gw_bulk *bulk)
+{
+    for (size_t i = 0; i < bulk->subscription->way_count; i++) {
+        struct gw_bulk_batch *batch = bulk->by_way[i];
+        bulk->by_way[i] = NULL;
+        if (batch)
+            send_batch(batch);
+    }
+}
+
+static void begin_round(struct gw_bulk *bulk)
+{
+    struct fl_list taken;
+    bulk->is_due = false;
+    net_timer_stop(gateway_of(bulk)->loop, &bulk->timer);
+    if (bulk->gathered_count == 0)
+        return;
+    if (gateway_of(bulk)->subscriptions.are_paused) {
+        start_timer(bulk, PAUSE_MS);
+        return;
+    }
+    if (bulk->has_lanes && !fl_list_is_empty(&bulk->batches)) {
+        bulk->is_due = true;
+        return;
+    }
+    size_t count = take_gathered(bulk, &taken);
+    for (struct fl_list *first; (first = fl_list_first(&taken));) {
+        fl_list_remove(first);
+        place(bulk, FL_LIST_ENTRY(first, struct gw_delivery, lane_link), count);
+    }
+    send_round(bulk);
+    if (bulk->gathered_count)
+        start_timer(bulk, bulk->subscription->config->bulk.max_await_ms);
+}
+
+static void on_await_over(struct net_timer *timer)
+{
+    begin_round(FL_CONTAINER(timer, struct gw_bulk, timer));
+}
+
+static void consider_round(struct gw_bulk *bulk)
+{
+    if (bulk->is_due)
+        return;
+    if (bulk->gathered_count >= gw_bulk_most_messages(bulk))
+        begin_round(bulk);
+    else if (!net_timer_is_running(&bulk->timer))
+        start_timer(bulk, bulk->subscription->config->bulk.max_await_ms);
+}
+
+/* The house's back-off is over; the oldest go first. */
+static void on_backed_off(struct net_timer *timer)
+{
+    struct gw_delivery *delivery = FL_CONTAINER(timer, struct gw_delivery, timer);
+    struct gw_bulk *bulk = delivery->subscription->bulk;
+    gw_delivery_set_state(delivery, GW_DELIVERY_IN_BULK);
+    fl_list_add_first(&bulk->gathered, &delivery->lane_link);
+    bulk->gathered_count++;
+    consider_round(bulk);
+}
+
+/* --- in and out --- */
+
+void gw_bulk_add(struct gw_bulk *bulk, struct gw_delivery *delivery)
+{
+    delivery->timer.expired = on_backed_off;
+    bulk->has_lanes |= delivery->lane_id != 0;
+    fl_list_add_last(&bulk->gathered, &delivery->lane_link);
+    bulk->gathered_count++;
+    consider_round(bulk);
+}
+
+static bool remove_from_batch(struct gw_bulk_batch *batch, const struct gw_delivery *delivery)
+{
+    for (uint32_t i = 0; i < batch->count; i++) {
+        if (batch->places[i].delivery != delivery)
+            continue;
+        batch->places[i].delivery = NULL;
+        if (--batch->open_count == 0)
+            free_batch(batch);
+        return true;
+    }
+    return false;
+}
+
+bool gw_bulk_remove(struct gw_bulk *bulk, struct gw_delivery *delivery)
+{
+    if (delivery->state != GW_DELIVERY_IN_BULK)
+        return false;
+    if (!fl_list_is_empty(&delivery->lane_link)) {
+        fl_list_remove(&delivery->lane_link);
+        bulk->gathered_count--;
+        return true;
+    }
+    FL_LIST_EACH(at, &bulk->batches)
+    {
+        struct gw_bulk_batch *batch = FL_LIST_ENTRY(at, struct gw_bulk_batch, link);
+        if (!batch->is_calling && remove_from_batch(batch, delivery))
+            return true;
+    }
+    return false;
+}
+
+struct gw_bulk *gw_bulk_new(struct gw_subscription *subscription)
+{
+    struct gw_bulk *bulk = fl_zalloc(sizeof *bulk);
+    bulk->subscription = subscription;
+    bulk->by_way = fl_zalloc(sizeof *bulk->by_way * (subscription->way_count + 1));
+    bulk->timer.expired = on_await_over;
+    fl_list_init(&bulk->gathered);
+    fl_list_init(&bulk->batches);
+    return bulk;
+}
+
+void gw_bulk_free(struct gw_bulk **pointer)
+{
+    struct gw_bulk *bulk = *pointer;
+    *pointer = NULL;
+    if (!bulk)
+        return;
+    for (struct fl_list *first; (first = fl_list_first(&bulk->batches));) {
+        struct gw_bulk_batch *batch = FL_LIST_ENTRY(first, struct gw_bulk_batch, link);
+        gw_app_call_cancel(&batch->call);
+        free_batch(batch);
+    }
+    net_timer_stop(gateway_of(bulk)->loop, &bulk->timer);
+    fl_free(bulk->by_way);
+    fl_free(bulk);
+}
