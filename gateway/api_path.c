@@ -108,3 +108,63 @@ bool gw_query_decode(struct fl_arena *arena, struct fl_slice text, struct fl_sli
     *decoded = fl_slice_of(out, len);
     return true;
 }
+
+/* --- the other direction --- */
+
+static bool is_among(char c, const char *set)
+{
+    return c && strchr(set, c);
+}
+
+static bool is_alphanumeric(char c)
+{
+    return (c >= '0' && c <= '9') || (fl_ascii_lower(c) >= 'a' && fl_ascii_lower(c) <= 'z');
+}
+
+/* Every byte may stand in a path as it is. */
+static bool is_encoded(struct fl_slice path)
+{
+    for (size_t i = 0; i < path.len; i++) {
+        if (!is_alphanumeric(path.data[i]) && !is_among(path.data[i], "-_.~/!$&'()*+,;=:@[]%"))
+            return false;
+    }
+    return gw_path_escapes_are_valid(path);
+}
+
+static void append_escape(struct fl_buffer *out, char c)
+{
+    fl_buffer_printf(out, "%%%02X", (unsigned char)c);
+}
+
+/* One byte out of place and Go decodes the path and writes it anew. */
+static void append_path(struct fl_buffer *out, struct fl_slice path)
+{
+    if (is_encoded(path)) {
+        fl_buffer_append_slice(out, path);
+        return;
+    }
+    for (size_t i = 0; i < path.len; i++) {
+        char c = path.data[i];
+        if (c == '%' && is_escape(path, i)) {
+            c = (char)(hex_value(path.data[i + 1]) << 4 | hex_value(path.data[i + 2]));
+            i += 2;
+        }
+        if (is_alphanumeric(c) || is_among(c, "-_.~/$&+,;=:@"))
+            fl_buffer_append_byte(out, c);
+        else
+            append_escape(out, c);
+    }
+}
+
+void gw_target_append(struct fl_buffer *out, struct fl_slice path)
+{
+    path = fl_slice_of(path.data, fl_slice_find_byte(path, '#'));
+    size_t mark = fl_slice_find_byte(path, '?');
+    append_path(out, fl_slice_of(path.data, mark));
+    for (size_t i = mark; i < path.len; i++) {
+        if ((unsigned char)path.data[i] <= ' ' || path.data[i] == 0x7f)
+            append_escape(out, path.data[i]);
+        else
+            fl_buffer_append_byte(out, path.data[i]);
+    }
+}

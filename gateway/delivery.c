@@ -10,6 +10,7 @@
 
 #include "base/clock.h"
 #include "cloudevents/dapr_envelope.h"
+#include "gateway/binary_view.h"
 #include "gateway/component.h"
 #include "gateway/gateway.h"
 #include "gateway/metrics.h"
@@ -230,7 +231,8 @@ static bool has_suffix(struct fl_slice s, struct fl_slice suffix)
            fl_slice_eq(fl_slice_of(s.data + s.len - suffix.len, suffix.len), suffix);
 }
 
-static bool is_withheld(const struct gw_delivery *delivery, struct fl_slice key)
+/* `has_trace`: the request carries a trace of its own. */
+static bool is_withheld(const struct gw_delivery *delivery, struct fl_slice key, bool has_trace)
 {
     static const char *const names[] = {
         "content-type", "content-length", "destination-app-id", "pubsubname",          "host",
@@ -244,18 +246,20 @@ static bool is_withheld(const struct gw_delivery *delivery, struct fl_slice key)
     if (has_suffix(key, FL_SLICE_LIT("-bin")))
         return true;
     if (fl_slice_eq_nocase(key, FL_SLICE_LIT("traceparent")))
-        return ce_event_json(delivery->view, CE_TRACEPARENT).len ||
-               ce_event_json(delivery->view, CE_TRACEID).len;
+        return has_trace;
     return fl_slice_eq_nocase(key, FL_SLICE_LIT("dapr-api-token")) &&
            delivery->subscription->gateway->app.common_fields.len;
 }
 
-enum fl_err gw_delivery_append_fields(const struct gw_delivery *delivery, struct fl_buffer *out)
+/* Appends the header lines that come from the event's metadata. FL_ERR_INVALID: one cannot be a
+ * header. */
+static enum fl_err append_metadata(struct gw_delivery *delivery, bool has_trace)
 {
     const struct ce_event *event = delivery->event;
+    struct fl_buffer *out = &delivery->long_fields;
     for (size_t i = 0; i < event->metadata_count; i++) {
         struct fl_slice key = event->metadata[i].key, value = event->metadata[i].value;
-        if (is_withheld(delivery, key))
+        if (is_withheld(delivery, key, has_trace))
             continue;
         bool is_pseudo = key.len && key.data[0] == ':';
         bool is_grpc = fl_slice_starts_with(key, FL_SLICE_LIT("grpc-"));
@@ -263,6 +267,10 @@ enum fl_err gw_delivery_append_fields(const struct gw_delivery *delivery, struct
             key = fl_slice_of(key.data + 1, key.len - 1);
         if (!http_is_token(key) || !http_is_field_value(value))
             return FL_ERR_INVALID;
+        bool is_agent = fl_slice_eq_nocase(key, FL_SLICE_LIT("user-agent"));
+        delivery->names_agent |= is_agent;
+        if (is_agent && value.len == 0)
+            continue;
         enum fl_err err = fl_buffer_try_reserve(out, key.len + value.len + 16);
         if (err)
             return err;
@@ -280,9 +288,32 @@ static char *put_u64(char *end, uint64_t value)
     return end;
 }
 
+/* Puts the metadata's lines before those that every delivery has. A traceparent of the metadata
+ * takes the place of one that says nothing. */
+static enum fl_err add_metadata(struct gw_delivery *delivery, size_t trace_bytes,
+                                struct fl_slice *fields)
+{
+    static const struct fl_slice nothing = FL_SLICE_LIT(CE_TRACEPARENT_ZERO "\r\n");
+    const struct ce_event *event = delivery->event;
+    bool has_trace =
+        trace_bytes && memcmp(fields->data + trace_bytes - nothing.len, nothing.data, nothing.len);
+    struct fl_slice given =
+        ce_metadata_find(event->metadata, event->metadata_count, FL_SLICE_LIT("traceparent"));
+    if (!has_trace && given.len)
+        *fields = fl_slice_of(fields->data + trace_bytes, fields->len - trace_bytes);
+    fl_buffer_clear(&delivery->long_fields);
+    enum fl_err err = append_metadata(delivery, has_trace || given.len == 0);
+    if (err)
+        return err;
+    fl_buffer_append_slice(&delivery->long_fields, *fields);
+    *fields = fl_buffer_slice(&delivery->long_fields);
+    return FL_OK;
+}
+
 /* The fields of this event, the empty line included, in the delivery's own buffer unless metadata
  * makes them long. */
-static enum fl_err render_fields(struct gw_delivery *delivery, struct fl_slice *fields)
+static enum fl_err render_fields(struct gw_delivery *delivery, struct fl_slice body,
+                                 struct fl_slice *fields)
 {
     static const char name[] = "Traceparent: ", length[] = "Content-Length: ";
     char *at = delivery->fields, digits[20];
@@ -294,24 +325,17 @@ static enum fl_err render_fields(struct gw_delivery *delivery, struct fl_slice *
         memcpy(at, "\r\n", 2);
         at += 2;
     }
+    size_t trace_bytes = (size_t)(at - delivery->fields);
     memcpy(at, length, sizeof length - 1);
     at += sizeof length - 1;
-    char *first = put_u64(digits + sizeof digits, delivery->view->body.len);
+    char *first = put_u64(digits + sizeof digits, body.len);
     size_t count = (size_t)(digits + sizeof digits - first);
     memcpy(at, first, count);
     at += count;
     memcpy(at, "\r\n\r\n", 4);
     at += 4;
     *fields = fl_slice_of(delivery->fields, (size_t)(at - delivery->fields));
-    if (delivery->event->metadata_count == 0)
-        return FL_OK;
-    fl_buffer_clear(&delivery->long_fields);
-    enum fl_err err = gw_delivery_append_fields(delivery, &delivery->long_fields);
-    if (err)
-        return err;
-    fl_buffer_append_slice(&delivery->long_fields, *fields);
-    *fields = fl_buffer_slice(&delivery->long_fields);
-    return FL_OK;
+    return delivery->event->metadata_count ? add_metadata(delivery, trace_bytes, fields) : FL_OK;
 }
 
 static void count_call(struct gw_delivery *delivery, const struct http_result *result,
@@ -378,16 +402,19 @@ static void attempt(struct gw_delivery *delivery)
         gw_delivery_begin(delivery);
         return;
     }
-    if (render_fields(delivery, &fields)) {
+    struct fl_slice body = (delivery->sends_stored ? delivery->event : delivery->view)->body;
+    delivery->names_agent = false;
+    if (render_fields(delivery, body, &fields)) {
         gw_delivery_count(subscription, GW_INGRESS_RETRY, 0);
         gw_delivery_failed_finally(delivery, 0, "the message's metadata cannot be sent as headers");
         return;
     }
     gw_delivery_set_state(delivery, GW_DELIVERY_CALLING);
     struct http_call *http = &delivery->call.http;
-    http->parts[0] = (struct iovec){way->head.data, way->head.len};
+    http->parts[0] = (struct iovec){way->head.data,
+                                    way->head.len - (delivery->names_agent ? way->agent_bytes : 0)};
     http->parts[1] = (struct iovec){(char *)fields.data, fields.len};
-    http->parts[2] = (struct iovec){(char *)delivery->view->body.data, delivery->view->body.len};
+    http->parts[2] = (struct iovec){(char *)body.data, body.len};
     http->part_count = 3;
     http->timeout_ms = subscription->policy.timeout_ms;
     http->on_done = on_answer;
@@ -400,6 +427,10 @@ static enum fl_err make_view(struct gw_delivery *delivery)
 {
     struct gw_subscription *subscription = delivery->subscription;
     if (!subscription->is_raw) {
+        delivery->sends_stored = gw_binary_is_message(delivery->event);
+        if (delivery->sends_stored)
+            return gw_binary_view_new(delivery->event, &subscription->gateway->budget,
+                                      &delivery->view);
         delivery->view = ce_event_hold(delivery->event);
         return FL_OK;
     }

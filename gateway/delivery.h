@@ -43,6 +43,8 @@ struct gw_delivery {
     bool was_dropped; /* on the application's word, or expired, or without a route: on the way to
                          the dead letter topic */
     bool warned_old;
+    bool sends_stored; /* the body is the event's as stored, not the view's */
+    bool names_agent;  /* the event's metadata brings a User-Agent of its own */
     uint32_t way;
     struct gw_app_call call;
     struct net_timer timer;
@@ -81,9 +83,5 @@ void gw_delivery_dropped(struct gw_delivery *delivery, const char *reason);
 /* Counts one attempt's outcome. */
 void gw_delivery_count(struct gw_subscription *subscription, enum gw_ingress kind,
                        int64_t elapsed_ms);
-
-/* Appends the header lines that come from the event's metadata. FL_ERR_INVALID: one cannot be a
- * header. */
-enum fl_err gw_delivery_append_fields(const struct gw_delivery *delivery, struct fl_buffer *out);
 
 #endif

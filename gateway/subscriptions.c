@@ -7,6 +7,7 @@
 #include "base/random.h"
 #include "base/version.h"
 #include "cloudevents/publish_metadata.h"
+#include "gateway/api_path.h"
 #include "gateway/bulk_subscribe.h"
 #include "gateway/component.h"
 #include "gateway/gateway.h"
@@ -27,15 +28,18 @@ static struct gw_subscription *subscription_of(struct connector_subscription *fe
 
 static void render_head(struct gw_subscription *subscription, struct gw_way *way)
 {
+    static const struct fl_slice agent = FL_SLICE_LIT("User-Agent: Fairlead/" FL_VERSION "\r\n");
     struct gw_app *app = &subscription->gateway->app;
     bool is_bulk = subscription->config->bulk.is_enabled;
-    fl_buffer_printf(&way->head,
-                     "POST %.*s HTTP/1.1\r\nHost: %s\r\nUser-Agent: Fairlead/" FL_VERSION
-                     "\r\nContent-Type: %s\r\nPubsubname: %.*s\r\n%.*s",
-                     FL_SLICE_ARG(way->path), fl_buffer_cstr(&app->host),
-                     is_bulk ? "application/json" : "application/cloudevents+json",
-                     FL_SLICE_ARG(subscription->config->pubsub),
-                     FL_SLICE_ARG(fl_buffer_slice(&app->common_fields)));
+    fl_buffer_append_str(&way->head, "POST ");
+    gw_target_append(&way->head, way->path);
+    fl_buffer_printf(
+        &way->head, " HTTP/1.1\r\nHost: %s\r\nContent-Type: %s\r\nPubsubname: %.*s\r\n%.*s",
+        fl_buffer_cstr(&app->host), is_bulk ? "application/json" : "application/cloudevents+json",
+        FL_SLICE_ARG(subscription->config->pubsub),
+        FL_SLICE_ARG(fl_buffer_slice(&app->common_fields)));
+    fl_buffer_append_slice(&way->head, agent);
+    way->agent_bytes = agent.len;
     struct gw_metrics *metrics = subscription->gateway->metrics;
     struct fl_slice path = gw_metrics_http_client_path(metrics, way->path);
     struct fl_slice labels[] = {gw_metrics_http_method(metrics, FL_SLICE_LIT("POST")), path,

@@ -41,6 +41,7 @@ enum gw_subscription_state {
 struct gw_way {
     struct fl_slice path;  /* of the application */
     struct fl_buffer head; /* of a delivery's request, up to what differs from event to event */
+    size_t agent_bytes;    /* of its last line, the User-Agent */
     struct gw_counter *completed;
     struct gw_histogram *roundtrip, *sent_bytes; /* of answers with 200 */
 };
