@@ -106,9 +106,8 @@ static void back_off(struct gw_delivery *delivery, const char *why)
     struct gw_subscription *subscription = delivery->subscription;
     struct gateway *gateway = subscription->gateway;
     int64_t now = net_loop_now_ms(gateway->loop);
-    uint32_t failures =
-        delivery->attempt > delivery->failures ? delivery->attempt : delivery->failures;
-    int64_t wait = gw_retry_backoff_ms(failures);
+    /* A run of a policy counts once here, however many tries it made. */
+    int64_t wait = gw_retry_backoff_ms(delivery->attempt - 1 + ++delivery->back_offs);
     delivery->was_dropped = false;
     gw_counter_add(subscription->retried, 1);
     if (subscription->warned_ms == 0 || now - subscription->warned_ms >= WARN_INTERVAL_MS) {

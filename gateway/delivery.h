@@ -38,6 +38,7 @@ struct gw_delivery {
     uint32_t attempt;         /* the broker's count; 1 = first */
     uint32_t failures;        /* failed tries since it came, all of them */
     uint32_t policy_failures; /* of the present run of the policy */
+    uint32_t back_offs;       /* times that the house's back-off was begun for it */
     int64_t came_ms, policy_began_ms;
     enum gw_delivery_state state;
     bool was_dropped; /* on the application's word, or expired, or without a route: on the way to
