@@ -80,7 +80,7 @@ struct gw_api {
     uint64_t most_body_bytes;
     struct gw_api_hand hand;
     struct fl_list free_requests; /* of gw_request */
-    struct fl_map extended;       /* set by PUT /v1.0/metadata/{key}: char * */
+    struct fl_map extended;       /* set by PUT /v1.0/metadata/{key} */
     size_t extended_bytes;
     struct net_timer listen_timer;
     int64_t listen_until_ms;

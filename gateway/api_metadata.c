@@ -1,12 +1,30 @@
 /* The metadata document, and the values that applications add to it. */
 #include "gateway/api_metadata.h"
 
+#include <stdlib.h>
+
 #include "base/alloc.h"
 #include "base/version.h"
 #include "cloudevents/json_write.h"
 #include "gateway/api_error.h"
 #include "gateway/component.h"
+#include "gateway/duration.h"
 #include "gateway/gateway.h"
+
+/* Any bytes, zeros included. */
+struct extended_value {
+    size_t len;
+    char bytes[];
+};
+
+static struct extended_value *new_value(struct fl_slice text)
+{
+    struct extended_value *value = fl_alloc(sizeof *value + text.len);
+    value->len = text.len;
+    if (text.len)
+        memcpy(value->bytes, text.data, text.len);
+    return value;
+}
 
 static void key(struct fl_buffer *out, const char *name)
 {
@@ -92,20 +110,40 @@ static void components(struct fl_buffer *out, const struct gateway *gateway)
     fl_buffer_append_byte(out, ']');
 }
 
-static void extended(struct fl_buffer *out, const struct gateway *gateway)
+static int by_key(const void *a, const void *b)
 {
+    return fl_slice_compare(((const struct ce_metadata *)a)->key,
+                            ((const struct ce_metadata *)b)->key);
+}
+
+static void pair(struct fl_buffer *out, size_t index, struct fl_slice name, struct fl_slice value)
+{
+    fl_buffer_append_str(out, index ? "," : "");
+    ce_json_append_string(out, name);
+    fl_buffer_append_byte(out, ':');
+    ce_json_append_string(out, value);
+}
+
+/* In the order of its keys. */
+static void extended(struct fl_buffer *out, const struct gateway *gateway, struct fl_arena *arena)
+{
+    const struct fl_map *given = &gateway->api.extended;
+    struct ce_metadata *pairs = FL_ARENA_ARRAY(arena, struct ce_metadata, fl_map_count(given) + 1);
+    size_t count = 0;
     uint32_t at = 0;
     struct fl_slice name;
     void *value;
+    pairs[count++] =
+        (struct ce_metadata){FL_SLICE_LIT("daprRuntimeVersion"), FL_SLICE_LIT(FL_VERSION)};
+    while (fl_map_next(given, &at, &name, &value)) {
+        const struct extended_value *bytes = value;
+        pairs[count++] = (struct ce_metadata){name, fl_slice_of(bytes->bytes, bytes->len)};
+    }
+    qsort(pairs, count, sizeof *pairs, by_key);
     key(out, "extended");
     fl_buffer_append_byte(out, '{');
-    text(out, "daprRuntimeVersion", FL_SLICE_LIT(FL_VERSION));
-    while (fl_map_next(&gateway->api.extended, &at, &name, &value)) {
-        fl_buffer_append_byte(out, ',');
-        ce_json_append_string(out, name);
-        fl_buffer_append_byte(out, ':');
-        ce_json_append_string(out, fl_slice_str(value));
-    }
+    for (size_t i = 0; i < count; i++)
+        pair(out, i, pairs[i].key, pairs[i].value);
     fl_buffer_append_byte(out, '}');
 }
 
@@ -117,12 +155,8 @@ static void one_subscription(struct fl_buffer *out, const struct config_subscrip
     if (subscription->metadata_count) {
         key(out, "metadata");
         fl_buffer_append_byte(out, '{');
-        for (size_t i = 0; i < subscription->metadata_count; i++) {
-            fl_buffer_append_str(out, i ? "," : "");
-            ce_json_append_string(out, subscription->metadata[i].name);
-            fl_buffer_append_byte(out, ':');
-            ce_json_append_string(out, subscription->metadata[i].value);
-        }
+        for (size_t i = 0; i < subscription->metadata_count; i++)
+            pair(out, i, subscription->metadata[i].name, subscription->metadata[i].value);
         fl_buffer_append_byte(out, '}');
     }
     if (subscription->rule_count) {
@@ -157,20 +191,12 @@ static void subscriptions(struct fl_buffer *out, const struct gateway *gateway)
     fl_buffer_append_byte(out, ']');
 }
 
-/* As Go prints durations of whole milliseconds: 500ms, 5s, 1m0s, 1h0m0s. */
 static void duration(struct fl_buffer *out, const char *name, int64_t ms)
 {
-    int64_t hours = ms / 3600000, minutes = ms / 60000 % 60;
-    double seconds = (double)(ms % 60000) / 1000;
     key(out, name);
-    if (ms < 1000 && ms > 0)
-        fl_buffer_printf(out, "\"%lldms\"", (long long)ms);
-    else if (hours)
-        fl_buffer_printf(out, "\"%lldh%lldm%gs\"", (long long)hours, (long long)minutes, seconds);
-    else if (minutes)
-        fl_buffer_printf(out, "\"%lldm%gs\"", (long long)minutes, seconds);
-    else
-        fl_buffer_printf(out, "\"%gs\"", seconds);
+    fl_buffer_append_byte(out, '"');
+    gw_duration_append(out, ms);
+    fl_buffer_append_byte(out, '"');
 }
 
 static void app(struct fl_buffer *out, const struct gateway *gateway)
@@ -209,13 +235,13 @@ void gw_api_metadata(struct gateway *gateway, struct gw_api_hand *hand)
     text(&out, "runtimeVersion", FL_SLICE_LIT(FL_VERSION));
     features(&out, &gateway->configuration);
     components(&out, gateway);
-    extended(&out, gateway);
+    extended(&out, gateway, &hand->arena);
     subscriptions(&out, gateway);
     names(&out, "httpEndpoints", &gateway->resources.http_endpoints);
     app(&out, gateway);
-    fl_buffer_append_str(
-        &out,
-        ",\"actorRuntime\":{\"runtimeStatus\":\"DISABLED\",\"hostReady\":false},\"scheduler\":{}");
+    fl_buffer_append_str(&out,
+                         ",\"actorRuntime\":{\"runtimeStatus\":\"DISABLED\",\"hostReady\":false,"
+                         "\"placement\":\"placement: disconnected\"}");
     names(&out, "resiliencies", &gateway->resources.resiliency.names);
     fl_buffer_append_str(&out, "}\n");
     gw_api_respond(gateway, hand->exchange, &hand->info, 200, "application/json",
@@ -227,15 +253,15 @@ void gw_api_metadata_set(struct gateway *gateway, struct gw_api_hand *hand, stru
 {
     struct gw_api *api = &gateway->api;
     if (!fl_slice_eq_str(hand->key, "daprRuntimeVersion")) {
-        char *former = fl_map_find(&api->extended, hand->key);
-        size_t freed = former ? strlen(former) : 0;
+        const struct extended_value *former = fl_map_find(&api->extended, hand->key);
+        size_t freed = former ? former->len : 0;
         if (api->extended_bytes - freed + body.len + hand->key.len > GW_MOST_EXTENDED_BYTES) {
             gw_api_fail_simple(gateway, hand->exchange, &hand->info, 400, "ERR_BODY_READ", "common",
                                "failed to read request body: extended metadata is full");
             return;
         }
         api->extended_bytes += body.len + (former ? 0 : hand->key.len) - freed;
-        fl_free(fl_map_set(&api->extended, hand->key, fl_strdup(body)));
+        fl_free(fl_map_set(&api->extended, hand->key, new_value(body)));
     }
     gw_api_respond(gateway, hand->exchange, &hand->info, 204, NULL, FL_SLICE_NULL, FL_SLICE_NULL);
 }

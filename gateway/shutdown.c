@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include "gateway/component.h"
+#include "gateway/duration.h"
 #include "gateway/gateway.h"
 #include "net/http_server.h"
 
@@ -111,11 +112,14 @@ static bool app_is_unhealthy(const struct gateway *gateway)
 static void start_blocking(struct gateway *gateway)
 {
     int64_t block_ms = gateway->flags->block_shutdown_ms;
+    struct fl_buffer period = {0};
     gateway->shutdown.phase = GW_BLOCKING;
     gateway->is_ready = false;
+    gw_duration_append(&period, block_ms);
     FL_INFO(gateway->log, SCOPE,
-            "Blocking graceful shutdown for %lld ms or until app reports unhealthy...",
-            (long long)block_ms);
+            "Blocking graceful shutdown for %s or until app reports unhealthy...",
+            fl_buffer_cstr(&period));
+    fl_buffer_fini(&period);
     gw_subscriptions_stop(gateway);
     if (app_is_unhealthy(gateway)) {
         gw_shutdown_on_health(gateway, false);
