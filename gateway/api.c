@@ -184,46 +184,66 @@ void gw_request_free(struct gw_request **pointer)
 
 /* --- heads --- */
 
-/* One pass over the fields: the length and the first letter tell most apart. */
+/* Where a field goes, by its name; NULL for one that does not matter here. The length tells most
+ * apart. */
+static struct fl_slice *field_place(struct fl_slice name, struct gw_request_fields *fields)
+{
+    struct fl_slice wanted;
+    struct fl_slice *place;
+    switch (name.len) {
+    case 6:
+        wanted = FL_SLICE_LIT("origin"), place = &fields->origin;
+        break;
+    case 10:
+        if (fl_ascii_lower(name.data[0]) == 'u')
+            wanted = FL_SLICE_LIT("user-agent"), place = &fields->user_agent;
+        else
+            wanted = FL_SLICE_LIT("tracestate"), place = &fields->tracestate;
+        break;
+    case 11:
+        if (fl_ascii_lower(name.data[0]) == 't')
+            wanted = FL_SLICE_LIT("traceparent"), place = &fields->traceparent;
+        else
+            wanted = FL_SLICE_LIT("dapr-app-id"), place = &fields->app_id;
+        break;
+    case 12:
+        wanted = FL_SLICE_LIT("content-type"), place = &fields->content_type;
+        break;
+    case 13:
+        wanted = FL_SLICE_LIT("authorization"), place = &fields->authorization;
+        break;
+    case 14:
+        wanted = FL_SLICE_LIT("dapr-api-token"), place = &fields->token;
+        break;
+    case 19:
+        wanted = FL_SLICE_LIT("dapr-force-shutdown"), place = &fields->force_shutdown;
+        break;
+    case 29:
+        wanted = FL_SLICE_LIT("access-control-request-method"),
+        place = &fields->access_control_method;
+        break;
+    case 30:
+        wanted = FL_SLICE_LIT("access-control-request-headers"),
+        place = &fields->access_control_headers;
+        break;
+    default:
+        return NULL;
+    }
+    return fl_slice_eq_nocase(name, wanted) ? place : NULL;
+}
+
+/* The first field of each name counts. */
 static void collect_fields(const struct http_head *head, struct gw_request_fields *fields)
 {
-    static const struct {
-        struct fl_slice name;
-        size_t offset;
-    } wanted[] = {
-        {FL_SLICE_LIT("origin"), offsetof(struct gw_request_fields, origin)},
-        {FL_SLICE_LIT("user-agent"), offsetof(struct gw_request_fields, user_agent)},
-        {FL_SLICE_LIT("tracestate"), offsetof(struct gw_request_fields, tracestate)},
-        {FL_SLICE_LIT("traceparent"), offsetof(struct gw_request_fields, traceparent)},
-        {FL_SLICE_LIT("dapr-app-id"), offsetof(struct gw_request_fields, app_id)},
-        {FL_SLICE_LIT("content-type"), offsetof(struct gw_request_fields, content_type)},
-        {FL_SLICE_LIT("authorization"), offsetof(struct gw_request_fields, authorization)},
-        {FL_SLICE_LIT("dapr-api-token"), offsetof(struct gw_request_fields, token)},
-        {FL_SLICE_LIT("dapr-force-shutdown"), offsetof(struct gw_request_fields, force_shutdown)},
-        {FL_SLICE_LIT("access-control-request-method"),
-         offsetof(struct gw_request_fields, access_control_method)},
-        {FL_SLICE_LIT("access-control-request-headers"),
-         offsetof(struct gw_request_fields, access_control_headers)},
-    };
     for (size_t i = 0; i < head->field_count; i++) {
         struct fl_slice name = head->fields[i].name;
-        if (name.len < 5)
-            continue;
-        if (name.len == 5 && fl_slice_eq_nocase(name, FL_SLICE_LIT("ce-id")))
+        struct fl_slice *place = field_place(name, fields);
+        if (place && fl_slice_is_null(*place))
+            *place = head->fields[i].value;
+        else if (name.len == 5 && fl_slice_eq_nocase(name, FL_SLICE_LIT("ce-id")))
             fields->has_ce_id = true;
-        if (name.len == 7 && fl_slice_eq_nocase(name, FL_SLICE_LIT("baggage")))
+        else if (name.len == 7 && fl_slice_eq_nocase(name, FL_SLICE_LIT("baggage")))
             fields->has_baggage = true;
-        for (size_t k = 0; k < sizeof wanted / sizeof *wanted; k++) {
-            if (wanted[k].name.len != name.len ||
-                fl_ascii_lower(name.data[0]) != wanted[k].name.data[0] ||
-                !fl_slice_eq_nocase(name, wanted[k].name))
-                continue;
-            struct fl_slice *target =
-                (struct fl_slice *)(void *)((char *)fields + wanted[k].offset);
-            if (fl_slice_is_null(*target))
-                *target = head->fields[i].value;
-            break;
-        }
     }
 }
 
@@ -353,7 +373,8 @@ static bool append_baggage(struct gateway *gateway, struct gw_api_hand *hand)
 static bool apply_trace(struct gateway *gateway, struct gw_api_hand *hand)
 {
     struct gw_api *api = &gateway->api;
-    if (api->trace.mode == GW_TRACE_OFF || is_health_path(hand->info.path))
+    bool is_health = hand->topic ? hand->topic->has_health_path : is_health_path(hand->info.path);
+    if (api->trace.mode == GW_TRACE_OFF || is_health)
         return true;
     gw_trace_request(&api->trace, hand->fields.traceparent, hand->fields.tracestate, &hand->trace);
     if (!hand->trace.has_context && !hand->fields.has_baggage) {
@@ -495,6 +516,7 @@ static bool find_topic(struct gateway *gateway, struct gw_api_hand *hand, struct
         return false;
     }
     hand->topic = gw_topic_new(gateway, component, hand->topic_name, hand->info.path);
+    hand->topic->has_health_path = is_health_path(hand->info.path);
     if (hand->endpoint == GW_ENDPOINT_PUBLISH)
         gw_topic_cache_add(gateway, raw_path, hand->topic);
     return true;

@@ -22,10 +22,11 @@ enum { GW_MOST_CACHED_PATHS = 4096 };
 struct gw_topic {
     uint32_t references; /* the table and every publish under way */
     struct gw_component *component;
-    struct fl_slice name;                    /* as the publisher says it */
-    struct fl_slice broker_name;             /* with the component's prefix */
-    bool is_allowed;                         /* by the publishing scopes */
-    struct fl_slice path;                    /* of the request, for API metrics */
+    struct fl_slice name;        /* as the publisher says it */
+    struct fl_slice broker_name; /* with the component's prefix */
+    bool is_allowed;             /* by the publishing scopes */
+    struct fl_slice path;        /* of the request, for API metrics */
+    bool has_health_path;        /* it contains "/healthz": daprd sends no trace headers then */
     struct gw_counter *requests, *responses; /* of a POST answered 204 */
     struct gw_histogram *latency;
     struct gw_counter *egress, *published;
