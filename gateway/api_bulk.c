@@ -6,8 +6,8 @@
  * embeds the publish, and a count of those that have not ended. Failed items line up in the order
  * in which they failed, as daprd lists them.
  *
- * Memory: the items, and the events, are charged to the budget at once when the request has stood
- * in line for its body or there is room for all of it; else every event waits for room on its own.
+ * Memory: the events are charged to the budget at once when there is room for all of them; else
+ * every event waits for room on its own. What could never fit is refused before it is made.
  */
 #include "gateway/api_bulk.h"
 
@@ -28,6 +28,9 @@
 
 /* A longer list of failed entries is in the body only: clients bound the size of a head. */
 enum { MOST_HEADER_BYTES = 4096 };
+
+static const char too_many[] = "the events take more memory than --max-memory has";
+static const char out_of_memory[] = "out of memory for the messages";
 
 struct gw_batch_item {
     struct gw_publish publish;
@@ -128,10 +131,11 @@ static void fail_forbidden(struct gateway *gateway, struct gw_api_hand *hand)
     fail(gateway, hand, 403, "ERR_PUBSUB_FORBIDDEN", "DAPR_PUBSUB_FORBIDDEN", message, pairs, 2);
 }
 
-/* Nothing was started: our own bound. */
-static void fail_bound(struct gateway *gateway, struct gw_api_hand *hand, const char *text)
+/* Nothing was started. FL_ERR_AGAIN: our own bound, for now; FL_ERR_REFUSED: for ever. */
+static void fail_publish(struct gateway *gateway, struct gw_api_hand *hand, enum fl_err code,
+                         const char *text)
 {
-    struct gw_publish_result result = {FL_ERR_AGAIN, FL_CLASS_RETRY, text};
+    struct gw_publish_result result = {code, FL_CLASS_RETRY, text};
     struct gw_api_error error =
         gw_publish_error(&hand->arena, &result, hand->topic->component->name, hand->topic->name);
     gw_api_fail(gateway, hand->exchange, &hand->info, &error);
@@ -372,13 +376,23 @@ static void send_batch(struct gateway *gateway, struct gw_api_hand *hand, struct
     end_one(batch);
 }
 
+/* Bytes that the events of one request may take, the batch included. */
+static size_t need_of(size_t body_bytes, size_t count)
+{
+    return body_bytes + count * (gw_api_event_estimate(0) + sizeof(struct gw_batch_item));
+}
+
+/* What the body reserved goes back when this request returns. */
+static bool has_room(struct gateway *gateway, struct gw_api_hand *hand, size_t need)
+{
+    size_t reserved = http_exchange_reserved_bytes(hand->exchange);
+    return need <= reserved || fl_budget_has_room(&gateway->budget, need - reserved);
+}
+
 /* What every envelope of the request has in common. */
 static struct ce_dapr_envelope envelope_of(struct gateway *gateway, struct gw_api_hand *hand,
-                                           size_t body_bytes, size_t count)
+                                           size_t need)
 {
-    bool has_room =
-        http_exchange_reserved_bytes(hand->exchange) ||
-        fl_budget_has_room(&gateway->budget, body_bytes + count * gw_api_event_estimate(0));
     return (struct ce_dapr_envelope){
         .app_id = gateway->flags->app_id,
         .topic = hand->topic->name,
@@ -387,7 +401,7 @@ static struct ce_dapr_envelope envelope_of(struct gateway *gateway, struct gw_ap
                                                : FL_SLICE_LIT(""),
         .tracestate = hand->trace.takes_state ? hand->fields.tracestate : FL_SLICE_LIT(""),
         .keeps_no_expiration = hand->topic->component->connector->traits.ttl,
-        .budget = has_room ? &gateway->budget : NULL,
+        .budget = has_room(gateway, hand, need) ? &gateway->budget : NULL,
     };
 }
 
@@ -433,7 +447,12 @@ static struct gw_batch *make_bulk(struct gateway *gateway, struct gw_api_hand *h
                                   const struct bulk *bulk, size_t body_bytes)
 {
     const struct gw_bulk_entries *entries = &bulk->entries;
-    struct ce_dapr_envelope in = envelope_of(gateway, hand, body_bytes, entries->count);
+    size_t need = need_of(body_bytes, entries->count);
+    if (need > gateway->budget.total_bytes) {
+        fail_form(gateway, hand, too_many);
+        return NULL;
+    }
+    struct ce_dapr_envelope in = envelope_of(gateway, hand, need);
     struct gw_batch *batch = new_batch(gateway, entries->count, true);
     struct fl_buffer bytes = {0};
     struct fl_error error = {0};
@@ -449,7 +468,7 @@ static struct gw_batch *make_bulk(struct gateway *gateway, struct gw_api_hand *h
     if (batch)
         free_batch(gateway, &batch);
     if (err == FL_ERR_NO_MEMORY)
-        fail_bound(gateway, hand, "out of memory for the messages");
+        fail_publish(gateway, hand, FL_ERR_AGAIN, out_of_memory);
     else
         fail_event(gateway, hand, error.text);
     return NULL;
@@ -477,7 +496,7 @@ void gw_api_bulk_publish(struct gateway *gateway, struct gw_api_hand *hand, stru
         return;
     enum fl_err err = gw_bulk_entries_read(&hand->arena, body, &bulk.entries, &error);
     if (err == FL_ERR_NO_MEMORY) {
-        fail_bound(gateway, hand, error.text);
+        fail_publish(gateway, hand, FL_ERR_AGAIN, error.text);
     } else if (err) {
         fail_form(gateway, hand, error.text);
     } else if (bulk.entries.fault != GW_BULK_NO_FAULT) {
@@ -500,7 +519,7 @@ void gw_api_bulk_publish_failed(struct gateway *gateway, struct gw_api_hand *han
             fail_form(gateway, hand, "stream too large");
         return;
     case HTTP_BODY_NO_MEMORY:
-        fail_bound(gateway, hand, "the memory bound (--max-memory) is reached");
+        fail_publish(gateway, hand, FL_ERR_AGAIN, "the memory bound (--max-memory) is reached");
         return;
     case HTTP_BODY_BAD_CHUNK:
     case HTTP_BODY_TIMED_OUT:
@@ -526,7 +545,7 @@ static struct gw_batch *adopt_all(struct gateway *gateway, struct gw_api_hand *h
     if (batch)
         free_batch(gateway, &batch);
     if (err == FL_ERR_NO_MEMORY)
-        fail_bound(gateway, hand, "out of memory for the messages");
+        fail_publish(gateway, hand, FL_ERR_AGAIN, out_of_memory);
     else
         fail_event(gateway, hand, error.text);
     return NULL;
@@ -540,7 +559,7 @@ void gw_api_batch_publish(struct gateway *gateway, struct gw_api_hand *hand, str
     struct fl_error error = {0};
     enum fl_err err = ce_batch_open(&events, body, &error);
     if (err == FL_ERR_NO_MEMORY) {
-        fail_bound(gateway, hand, "out of memory for the messages");
+        fail_publish(gateway, hand, FL_ERR_AGAIN, out_of_memory);
         return;
     }
     if (err) {
@@ -548,7 +567,12 @@ void gw_api_batch_publish(struct gateway *gateway, struct gw_api_hand *hand, str
         return;
     }
     gw_api_query_metadata(&hand->arena, hand->query, &query, &query_count);
-    struct ce_dapr_envelope in = envelope_of(gateway, hand, body.len, events.count);
+    size_t need = need_of(body.len, events.count);
+    if (need > gateway->budget.total_bytes) {
+        fail_publish(gateway, hand, FL_ERR_REFUSED, too_many);
+        return;
+    }
+    struct ce_dapr_envelope in = envelope_of(gateway, hand, need);
     in.metadata = query;
     in.metadata_count = query_count;
     if (query_count)
