@@ -198,6 +198,8 @@ int gateway_run(const struct config_flags *flags, const struct config_list *with
         net_loop_run(gateway->loop);
     }
     int status = gateway->exit_status;
+    if (status == 0 && gateway->shutdown.restarts && gateway->shutdown.phase == GW_STOPPED)
+        status = GATEWAY_RESTART;
     if (gateway->shutdown.phase == GW_STOPPED || err)
         stop(gateway);
     fl_free(gateway);

@@ -58,7 +58,9 @@ int main(int argc, char **argv)
         status = 1;
         if (open_log(&log, &result.flags)) {
             config_notes_write(&result.notes, &log);
-            status = gateway_run(&result.flags, &result.without_effect, &log);
+            do
+                status = gateway_run(&result.flags, &result.without_effect, &log);
+            while (status == GATEWAY_RESTART);
         }
     }
     config_flags_fini(&result);

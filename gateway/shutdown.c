@@ -132,13 +132,15 @@ static void on_signal(int number, void *context)
 {
     struct gateway *gateway = context;
     struct gw_shutdown *shutdown = &gateway->shutdown;
-    const char *name = number == SIGINT ? "interrupt" : "terminated";
+    const char *name = number == SIGINT ? "interrupt" : number == SIGHUP ? "hangup" : "terminated";
     if (shutdown->phase != GW_RUNNING) {
         FL_INFO(gateway->log, "dapr.signals",
                 "Received signal '%s' during shutdown; exiting immediately", name);
         _exit(1);
     }
-    FL_INFO(gateway->log, "dapr.signals", "Received signal '%s'; beginning shutdown", name);
+    shutdown->restarts = number == SIGHUP;
+    FL_INFO(gateway->log, "dapr.signals", "Received signal '%s'; %s", name,
+            shutdown->restarts ? "restarting" : "beginning shutdown");
     if (gateway->flags->has_block_shutdown)
         start_blocking(gateway);
     else
@@ -177,6 +179,11 @@ enum fl_err gw_shutdown_init(struct gateway *gateway)
     shutdown->grace_timer.expired = on_grace_over;
     shutdown->force_timer.expired = on_force;
     shutdown->settle_timer.expired = on_api_shutdown;
-    enum fl_err err = net_loop_on_signal(gateway->loop, SIGTERM, on_signal, gateway);
-    return err ? err : net_loop_on_signal(gateway->loop, SIGINT, on_signal, gateway);
+    static const int signals[] = {SIGTERM, SIGINT, SIGHUP};
+    for (size_t i = 0; i < sizeof signals / sizeof *signals; i++) {
+        enum fl_err err = net_loop_on_signal(gateway->loop, signals[i], on_signal, gateway);
+        if (err)
+            return err;
+    }
+    return FL_OK;
 }
