@@ -55,8 +55,9 @@ struct gateway {
     int exit_status;
 };
 
-/* Starts, runs until shutdown, and stops. Returns the exit status. Everything is borrowed for the
- * call. */
+/* Starts, runs until shutdown, and stops. Returns the exit status, or GATEWAY_RESTART: run again.
+ * Everything is borrowed for the call. */
+enum { GATEWAY_RESTART = -1 }; /* what gateway_run returns after SIGHUP */
 int gateway_run(const struct config_flags *flags, const struct config_list *without_effect,
                 struct fl_log *log);
 
