@@ -1,6 +1,7 @@
 /* The command: reads the command line, opens the log, runs the gateway. */
 #include <errno.h>
 #include <fcntl.h>
+#include <malloc.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
@@ -20,6 +21,14 @@ static void write_all(int fd, struct fl_slice text)
             return;
         text = fl_slice_of(text.data + n, text.len - (size_t)n);
     }
+}
+
+/* Large blocks (bodies, events) come from the kernel one by one and go back when they are freed.
+ * glibc would raise the threshold to the first such block that is freed; from then on they leave
+ * holes of megabytes in the heap, which nobody counts against --max-memory. */
+static void keep_large_blocks_apart(void)
+{
+    mallopt(M_MMAP_THRESHOLD, 256 * 1024);
 }
 
 static bool open_log(struct fl_log *log, const struct config_flags *flags)
@@ -44,6 +53,7 @@ int main(int argc, char **argv)
     struct config_build build = {FL_VERSION, gw_commit()};
     struct config_flags_result result;
     struct fl_log log;
+    keep_large_blocks_apart();
     fl_log_init(&log, FL_VERSION);
     config_flags_parse(argc, argv, &build, &result);
     write_all(STDOUT_FILENO, fl_buffer_slice(&result.out));
