@@ -109,8 +109,8 @@ struct http_server {
     size_t busy_count;
     struct fl_list free_exchanges;
     size_t free_exchange_count;
-    struct fl_list orphans; /* unanswered exchanges whose client is gone */
-    int64_t date_s;
+    struct fl_list orphans;       /* unanswered exchanges whose client is gone */
+    int64_t date_s, date_loop_ms; /* the clock is read once a turn */
     char date[64];
     size_t date_len;
     struct http_head parsed; /* of the request in hand; valid inside callbacks */
@@ -482,7 +482,11 @@ const char *http_status_text(int status)
 /* RFC 9110, 6.6.1: an origin server with a clock sends Date. Rendered once a second. */
 static struct fl_slice date_line(struct http_server *server)
 {
+    int64_t loop_ms = net_loop_now_ms(server->settings.loop);
+    if (loop_ms == server->date_loop_ms)
+        return fl_slice_of(server->date, server->date_len);
     int64_t now = fl_clock_wall_s();
+    server->date_loop_ms = loop_ms;
     if (now != server->date_s) {
         time_t seconds = (time_t)now;
         struct tm tm;

@@ -61,6 +61,30 @@ static void takes_plain_digits_only(void **state)
     assert_int_equal(value, 7);
 }
 
+static char lower_of(char c)
+{
+    return c >= 'A' && c <= 'Z' ? (char)(c + 32) : c;
+}
+
+/* Words that overlap at the end must not see anything else than single bytes would. */
+static void compares_every_byte_without_case_at_every_place(void **state)
+{
+    (void)state;
+    for (size_t len = 1; len <= 20; len++) {
+        for (size_t at = 0; at < len; at++) {
+            for (unsigned pair = 0; pair < 65536; pair += 17) {
+                char a[20], b[20];
+                memset(a, 'x', sizeof a);
+                memset(b, 'X', sizeof b);
+                a[at] = (char)(pair >> 8);
+                b[at] = (char)pair;
+                assert_int_equal(fl_slice_eq_nocase(fl_slice_of(a, len), fl_slice_of(b, len)),
+                                 lower_of(a[at]) == lower_of(b[at]));
+            }
+        }
+    }
+}
+
 /* Every code point's shortest form, and no other number's. */
 static size_t encode(uint32_t point, char out[4])
 {
@@ -119,6 +143,7 @@ static void utf8_refuses_overlong_forms_and_stray_bytes(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(compares_every_byte_without_case_at_every_place),
         cmocka_unit_test(compares_with_and_without_case),
         cmocka_unit_test(orders_bytewise_and_shorter_first),
         cmocka_unit_test(trims_and_finds),
