@@ -113,11 +113,22 @@ static bool has_list_token(struct fl_slice list, struct fl_slice token)
     return false;
 }
 
+/* Values that decide about framing are followed by spaces at most: others read a tab there as a
+ * part of the value. The line's CR ends the search. */
+static bool has_tab_behind(struct fl_slice value)
+{
+    const char *at = value.data + value.len;
+    while (*at == ' ')
+        at++;
+    return *at == '\t';
+}
+
 static enum http_parse take_content_length(struct http_head *head, struct fl_slice value,
                                            struct http_refusal *refusal)
 {
     uint64_t length;
-    if (head->content_length >= 0 || !fl_slice_to_u64(value, &length) || length > INT64_MAX)
+    if (head->content_length >= 0 || !fl_slice_to_u64(value, &length) || length > INT64_MAX ||
+        has_tab_behind(value))
         return bad_request(refusal);
     head->content_length = (int64_t)length;
     return HTTP_PARSE_DONE;
@@ -156,7 +167,8 @@ static enum http_parse take_field(struct http_head *head, struct fl_slice name,
         break;
     case 17:
         if (fl_slice_eq_nocase(name, FL_SLICE_LIT("transfer-encoding"))) {
-            if (head->is_chunked || !fl_slice_eq_nocase(value, FL_SLICE_LIT("chunked")))
+            if (head->is_chunked || !fl_slice_eq_nocase(value, FL_SLICE_LIT("chunked")) ||
+                has_tab_behind(value))
                 return bad(refusal, 501, "Unsupported transfer encoding");
             head->is_chunked = true;
         }
@@ -295,9 +307,46 @@ static bool is_host(struct fl_slice host)
     return true;
 }
 
+static bool is_alpha(char c)
+{
+    char lower = fl_ascii_lower(c);
+    return lower >= 'a' && lower <= 'z';
+}
+
+/* "scheme://authority", then a path, a query or nothing. */
+static bool is_absolute_target(struct fl_slice target)
+{
+    size_t at = 0;
+    while (at < target.len && is_alpha(target.data[at]))
+        at++;
+    struct fl_slice rest = fl_slice_of(target.data + at, target.len - at);
+    if (at == 0 || !fl_slice_starts_with(rest, FL_SLICE_LIT("://")))
+        return false;
+    rest = fl_slice_of(rest.data + 3, rest.len - 3);
+    size_t path = fl_slice_find_byte(rest, '/'), query = fl_slice_find_byte(rest, '?');
+    struct fl_slice authority = fl_slice_of(rest.data, path < query ? path : query);
+    return authority.len > 0 && is_host(authority);
+}
+
+/* RFC 9112, 3.2: origin, absolute, authority and asterisk form. A path that is left out before a
+ * query is taken as well, and so are bytes over 127, since daprd takes them. */
+static bool is_target(const struct http_head *head)
+{
+    struct fl_slice target = head->target;
+    size_t hash = fl_slice_find_byte(target, '#');
+    if (hash < target.len && memchr(target.data + hash + 1, '#', target.len - hash - 1))
+        return false;
+    if (fl_slice_eq(head->method, FL_SLICE_LIT("CONNECT")))
+        return is_host(target);
+    return target.data[0] == '/' || target.data[0] == '?' || fl_slice_eq_str(target, "*") ||
+           is_absolute_target(target);
+}
+
 /* What only the whole head shows. */
 static enum http_parse check_request(const struct http_head *head, struct http_refusal *refusal)
 {
+    if (!is_target(head))
+        return bad_request(refusal);
     if (fl_slice_is_null(head->host) && head->minor_version == 1)
         return bad(refusal, 400, "400 Bad Request: missing required Host header");
     if (!fl_slice_is_null(head->host) && !is_host(head->host))
@@ -402,13 +451,20 @@ struct fl_slice http_head_find(const struct http_head *head, struct fl_slice low
 enum chunked_state {
     CHUNK_SIZE_FIRST, /* the first digit is still to come */
     CHUNK_SIZE,
-    CHUNK_EXTENSION,
+    EXTENSION_NAME_FIRST,
+    EXTENSION_NAME,
+    EXTENSION_VALUE_FIRST,
+    EXTENSION_VALUE,
+    EXTENSION_QUOTED,
+    EXTENSION_ESCAPED, /* behind a backslash */
+    EXTENSION_END,     /* behind a quoted value */
     CHUNK_SIZE_LF,
     CHUNK_DATA,
     CHUNK_DATA_CR,
     CHUNK_DATA_LF,
     TRAILER_START, /* at the start of a line: an empty one ends the body */
-    TRAILER_LINE,
+    TRAILER_NAME,
+    TRAILER_VALUE,
     TRAILER_LF,
     LAST_LF,
     CHUNKED_DONE,
@@ -435,7 +491,50 @@ static bool take_size_byte(struct http_chunked *chunked, unsigned char c)
     }
     if (chunked->state == CHUNK_SIZE_FIRST || (c != '\r' && c != ';'))
         return false;
-    chunked->state = c == '\r' ? CHUNK_SIZE_LF : CHUNK_EXTENSION;
+    chunked->state = c == '\r' ? CHUNK_SIZE_LF : EXTENSION_NAME_FIRST;
+    return true;
+}
+
+/* Behind a name or a value another extension may follow, or the line ends. */
+static int state_after_extension(unsigned char c)
+{
+    return c == ';' ? EXTENSION_NAME_FIRST : c == '\r' ? CHUNK_SIZE_LF : -1;
+}
+
+/* The state that `c` leads to, -1: none. `;name`, `;name=token` or `;name="quoted"`, without white
+ * space around the signs. */
+static int next_extension_state(enum chunked_state state, unsigned char c)
+{
+    switch (state) {
+    case EXTENSION_NAME_FIRST:
+        return token_class[c] ? EXTENSION_NAME : -1;
+    case EXTENSION_NAME:
+        if (token_class[c])
+            return EXTENSION_NAME;
+        return c == '=' ? EXTENSION_VALUE_FIRST : state_after_extension(c);
+    case EXTENSION_VALUE_FIRST:
+        if (c == '"')
+            return EXTENSION_QUOTED;
+        return token_class[c] ? EXTENSION_VALUE : -1;
+    case EXTENSION_VALUE:
+        return token_class[c] ? EXTENSION_VALUE : state_after_extension(c);
+    case EXTENSION_QUOTED:
+        if (c == '"')
+            return EXTENSION_END;
+        return is_control(c) ? -1 : c == '\\' ? EXTENSION_ESCAPED : EXTENSION_QUOTED;
+    case EXTENSION_ESCAPED:
+        return is_control(c) ? -1 : EXTENSION_QUOTED;
+    default:
+        return state_after_extension(c);
+    }
+}
+
+static bool take_extension_byte(struct http_chunked *chunked, unsigned char c)
+{
+    int next = next_extension_state((enum chunked_state)chunked->state, c);
+    if (next < 0 || ++chunked->line_bytes > HTTP_MOST_CHUNK_LINE_BYTES)
+        return false;
+    chunked->state = (uint8_t)next;
     return true;
 }
 
@@ -446,12 +545,14 @@ static bool take_framing_byte(struct http_chunked *chunked, unsigned char c)
     case CHUNK_SIZE_FIRST:
     case CHUNK_SIZE:
         return take_size_byte(chunked, c);
-    case CHUNK_EXTENSION:
-        if (c == '\r')
-            chunked->state = CHUNK_SIZE_LF;
-        else if (is_control(c) || ++chunked->line_bytes > HTTP_MOST_CHUNK_LINE_BYTES)
-            return false;
-        return true;
+    case EXTENSION_NAME_FIRST:
+    case EXTENSION_NAME:
+    case EXTENSION_VALUE_FIRST:
+    case EXTENSION_VALUE:
+    case EXTENSION_QUOTED:
+    case EXTENSION_ESCAPED:
+    case EXTENSION_END:
+        return take_extension_byte(chunked, c);
     case CHUNK_SIZE_LF:
         chunked->state = chunked->left ? CHUNK_DATA : TRAILER_START;
         chunked->line_bytes = 0;
@@ -467,9 +568,13 @@ static bool take_framing_byte(struct http_chunked *chunked, unsigned char c)
             chunked->state = LAST_LF;
             return true;
         }
-        chunked->state = TRAILER_LINE;
+        chunked->state = TRAILER_NAME;
         return token_class[c] && ++chunked->line_bytes <= HTTP_MOST_TRAILER_BYTES;
-    case TRAILER_LINE:
+    case TRAILER_NAME:
+        if (c == ':')
+            chunked->state = TRAILER_VALUE;
+        return (c == ':' || token_class[c]) && ++chunked->line_bytes <= HTTP_MOST_TRAILER_BYTES;
+    case TRAILER_VALUE:
         if (c == '\r')
             chunked->state = TRAILER_LF;
         else if (is_control(c) || ++chunked->line_bytes > HTTP_MOST_TRAILER_BYTES)

@@ -83,6 +83,12 @@ class Rows(Case):
         self.fine(self.server.head(CHUNKED) +
                   b"1;a=b\r\n{\r\n1;name=\"quoted; text\";flag\r\n}\r\n0;last\r\n\r\n", body=b"{}")
 
+    def test_malformed_extensions(self):
+        for extension in (b";", b";=a", b";a=", b";a b", b"; a", b";a ", b";a=b c", b";a=\"b",
+                          b";a=\"b\"c", b";a=\x80", b";a=\"\x01\"", b";a,b", b";a;;b"):
+            self.refused(self.server.head(CHUNKED) + b"2" + extension + b"\r\n{}\r\n0\r\n\r\n", 400)
+        self.fine(self.server.head(CHUNKED) + b"2;a=\"\\\"\x80;\";b;c=d\r\n{}\r\n0\r\n\r\n")
+
     def test_trailers_and_extensions_are_bounded(self):
         head = self.server.head(CHUNKED)
         self.refused(head + b"1\r\n1\r\n0\r\n" + b"X-Long: " + b"x" * 9000 + b"\r\n\r\n", 400)
@@ -170,7 +176,7 @@ class Rows(Case):
 
     def test_content_length_that_is_not_plain_digits(self):
         for value in ("2, 2", "2,3", "+2", "-2", "2 2", "0x2", "2.0", "", "2a", "1_0", "\"2\"",
-                      "9223372036854775808", "18446744073709551618", "9" * 40):
+                      "2\t", "9223372036854775808", "18446744073709551618", "9" * 40):
             self.refused(self.server.head("Content-Length: " + value) + b"{}", 400)
 
     # transfer codings
@@ -178,7 +184,7 @@ class Rows(Case):
     def test_transfer_encoding_other_than_chunked(self):
         for value in ("gzip", "chunked, gzip", "gzip, chunked", "chunked, chunked", "identity",
                       "xchunked", "chunked x", "", ",chunked", "chunked;q=1", "\"chunked\"",
-                      "chunked\x0b"):
+                      "chunked\x0b", "chunked\t", "chunked \t"):
             self.refused(self.server.head("Transfer-Encoding: " + value) + b"0\r\n\r\n", 400, 501)
         self.refused(self.server.head(CHUNKED, CHUNKED) + b"0\r\n\r\n", 400, 501)
         self.refused(self.server.head("Transfer-Encoding: gzip", CHUNKED) + b"0\r\n\r\n", 400, 501)
@@ -262,7 +268,7 @@ class Rows(Case):
             self.refused(self.server.head(CHUNKED) + b"2\r\n{}" + end + b"0\r\n\r\n", 400)
 
     def test_trailer_lines(self):
-        for line in (b" a: b", b"\x00: b", b"a: b\x00", b"a: b\rc", b":b"):
+        for line in (b" a: b", b"\x00: b", b"a: b\x00", b"a: b\rc", b":b", b"a", b"a b: c"):
             self.refused(self.server.head(CHUNKED) + b"2\r\n{}\r\n0\r\n" + line + b"\r\n\r\n", 400)
 
     # versions, Host
@@ -293,6 +299,12 @@ class Rows(Case):
                      b"PO(ST " + path + b" HTTP/1.1", b"POST HTTP/1.1", b"POST", b"",
                      b"POST " + path + b" x HTTP/1.1", b"\xffPOST " + path + b" HTTP/1.1"):
             self.refused(line + b"\r\nHost: h\r\n\r\n", 400)
+
+    def test_targets_of_no_form(self):
+        for target in ("foo", "h:80", "*x", "/a#b#c", "http:/h/a", "http:///a", "://h/a",
+                       "http://h h/a", "http://user@h/a", "1http://h/a"):
+            self.refused(self.server.head(path=target), 400)
+        self.refused(self.server.head(method="CONNECT", path="/a"), 400)
 
     def test_one_empty_line_before_the_request(self):
         self.fine(b"\r\n" + self.server.request(b"{}"))
@@ -456,7 +468,8 @@ class EchoRows(Rows):
         return Echo()
 
     def test_targets_reach_the_handler_as_sent(self):
-        for target in ("http://h/a?b", "*", "/a/../b//c/%2e%2F?x=%zz&y", "//", "/.", "h:80",
+        for target in ("http://h/a?b", "*", "/a/../b//c/%2e%2F?x=%zz&y", "//", "/.", "?a=b",
+                       "/\xe9", "/a#b", "HTTPS://[::1]:80?x",
                        "/" + "x" * 4000):
             with self.server.connect() as client:
                 client.send(self.server.head(method="OPTIONS", path=target))

@@ -29,23 +29,31 @@ def raise_descriptor_limit():
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
 
 
+def archives(*folders):
+    """This build's archives of those folders, made if they are old."""
+    paths = [os.path.join(BUILD, f"lib{folder}.a") for folder in folders]
+    goals = [os.path.relpath(path, ROOT) for path in paths]
+    subprocess.run(["make", "-s", "SAN=" + SANITIZER] + goals, cwd=ROOT, check=True)
+    return paths
+
+
+def sanitize_flags():
+    return [f"-fsanitize={SANITIZER}", "-fno-sanitize-recover=all"] if SANITIZER else []
+
+
 def support_program(name):
     """Compiles tests/support/<name>.c against this build's archives; gives the program's path."""
     program = os.path.join(BUILD, "tests", "support", name)
     source = os.path.join(ROOT, "tests", "support", name + ".c")
-    archives = [os.path.join(BUILD, "libnet.a"), os.path.join(BUILD, "libbase.a")]
-    goals = [os.path.relpath(archive, ROOT) for archive in archives]
-    subprocess.run(["make", "-s", "SAN=" + SANITIZER] + goals, cwd=ROOT, check=True)
-    newest = max(os.path.getmtime(path) for path in archives + [source])
+    inputs = [source] + archives("net", "base")
+    newest = max(map(os.path.getmtime, inputs))
     if os.path.exists(program) and os.path.getmtime(program) > newest:
         return program
     os.makedirs(os.path.dirname(program), exist_ok=True)
     fresh = f"{program}.{os.getpid()}"
-    sanitize = [f"-fsanitize={SANITIZER}", "-fno-sanitize-recover=all"] if SANITIZER else []
     subprocess.run([os.environ.get("CC", "gcc"), "-std=c11", "-D_GNU_SOURCE", "-I.", "-g", "-O1",
-                    "-Wall", "-Wextra", "-Werror"] + sanitize +
-                   [source] + archives + ["-luv", "-lssl", "-lcrypto", "-lpthread", "-o", fresh],
-                   cwd=ROOT, check=True)
+                    "-Wall", "-Wextra", "-Werror"] + sanitize_flags() + inputs +
+                   ["-luv", "-lssl", "-lcrypto", "-lpthread", "-o", fresh], cwd=ROOT, check=True)
     os.replace(fresh, program)
     return program
 
