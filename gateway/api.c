@@ -320,7 +320,8 @@ static void match(const struct gw_api *api, struct gw_api_hand *hand, bool is_pu
     struct fl_slice group = take_segment(&rest);
     bool is_get = fl_slice_eq_str(method, "GET");
     if (fl_slice_eq_str(group, "publish") && !is_public) {
-        if (api->is_publish_allowed && is_post_or_put(method))
+        if ((is_alpha ? api->is_alpha_publish_allowed : api->is_publish_allowed) &&
+            is_post_or_put(method))
             match_publish(hand, rest, is_alpha);
     } else if (is_alpha) {
         return;
@@ -714,6 +715,7 @@ void gw_api_init(struct gateway *gateway)
                           ? configuration->has_api_logging && configuration->api_logging
                           : flags->api_logging == CONFIG_TRUE;
     api->is_publish_allowed = config_api_is_allowed(configuration, "v1.0", "publish");
+    api->is_alpha_publish_allowed = config_api_is_allowed(configuration, "v1.0-alpha1", "publish");
     api->is_metadata_allowed = config_api_is_allowed(configuration, "v1.0", "metadata");
     api->is_shutdown_allowed = config_api_is_allowed(configuration, "v1.0", "shutdown");
     api->is_invoke_allowed = config_api_is_allowed(configuration, "v1.0", "invoke");

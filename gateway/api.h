@@ -76,7 +76,8 @@ struct gw_api {
     struct gw_trace trace;
     struct fl_slice token; /* DAPR_API_TOKEN; empty: none */
     bool logs_calls;
-    bool is_publish_allowed, is_metadata_allowed, is_shutdown_allowed, is_invoke_allowed;
+    bool is_publish_allowed, is_alpha_publish_allowed, is_metadata_allowed, is_shutdown_allowed,
+        is_invoke_allowed;
     uint64_t most_body_bytes;
     struct gw_api_hand hand;
     struct fl_list free_requests; /* of gw_request */
