@@ -33,7 +33,8 @@ struct gw_component {
     struct fl_error last_error;
     struct fl_list line; /* of gw_publish: accepted, not yet taken by the connector */
     size_t line_count;
-    bool is_blocked; /* the connector did not take everything; `writable` ends that */
+    size_t waiting_count; /* for room in the budget, or in line beyond a turn */
+    bool is_blocked;      /* the connector did not take everything; `writable` ends that */
     struct net_task flush;
     struct connector_settlement settlements[GW_SETTLE_BATCH];
     size_t settlement_count;

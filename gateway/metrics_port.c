@@ -19,7 +19,7 @@ static void refresh_components(struct gateway *gateway)
     for (size_t i = 0; i < gateway->component_count; i++) {
         const struct gw_component *component = gateway->components[i];
         set(gateway, GW_CONNECTOR_UP, &component->name, component->is_up);
-        set(gateway, GW_PUBLISH_WAITING, &component->name, (double)component->line_count);
+        set(gateway, GW_PUBLISH_WAITING, &component->name, (double)component->waiting_count);
     }
 }
 

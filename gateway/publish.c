@@ -11,11 +11,13 @@ static void stop_waiting(struct gw_publish *publish)
         return;
     net_deadline_stop(&publish->wait);
     gateway->publishing.waiting_count--;
+    publish->component->waiting_count--;
 }
 
 static void start_waiting(struct gw_publish *publish)
 {
     publish->gateway->publishing.waiting_count++;
+    publish->component->waiting_count++;
     net_deadline_start(&publish->gateway->publishing.waits, &publish->wait);
 }
 
@@ -35,6 +37,7 @@ static void on_wait_over(struct net_deadline *deadline)
     struct gw_publish_result result = {FL_ERR_AGAIN, FL_CLASS_RETRY,
                                        "too many messages are waiting"};
     gateway->publishing.waiting_count--;
+    publish->component->waiting_count--;
     if (waits_for_room) {
         fl_budget_leave(&gateway->budget, &publish->wish);
         fl_budget_release_waiting(&gateway->budget, publish->waiting_bytes);
@@ -70,6 +73,8 @@ enum fl_err gw_publish_start(struct gateway *gateway, struct gw_publish *publish
     fl_list_init(&publish->link);
     net_deadline_init(&publish->wait);
     publish->gateway = gateway;
+    if (!publish->is_urgent && gateway->publishing.waiting_count >= GW_MOST_WAITING_PUBLISHES)
+        return FL_ERR_TOO_LARGE;
     if ((*event)->budget || publish->is_urgent) {
         publish->event = *event;
         *event = NULL;
@@ -78,8 +83,7 @@ enum fl_err gw_publish_start(struct gateway *gateway, struct gw_publish *publish
         return FL_OK;
     }
     size_t bytes = sizeof **event + (*event)->body.len + 64;
-    if (gateway->publishing.waiting_count >= GW_MOST_WAITING_PUBLISHES ||
-        !fl_budget_hold_waiting(&gateway->budget, bytes))
+    if (!fl_budget_hold_waiting(&gateway->budget, bytes))
         return FL_ERR_TOO_LARGE;
     publish->event = *event;
     *event = NULL;
