@@ -460,7 +460,7 @@ enum fl_err config_subscriptions_parse(struct fl_slice body, struct fl_arena *ar
 {
     struct config_reader reader = {.arena = arena, .notes = notes, .scope = SCOPE};
     struct fl_arena scratch = {0};
-    struct config_node *root;
+    struct config_node *root = NULL;
     if (fl_slice_trim(body).len == 0) {
         *subscriptions = (struct config_subscriptions){0};
         return FL_OK;
