@@ -44,8 +44,10 @@ enum ce_attribute {
 enum ce_event_flag {
     CE_EVENT_STRUCTURED = 1 << 0, /* the body is one JSON object and nothing after it */
     CE_EVENT_NULL = 1 << 1, /* the body is the JSON value null, which daprd takes for an event */
-    CE_EVENT_HUGE_NUMBER =
-        1 << 2, /* structured, but a number is beyond any double: daprd cannot read it */
+    /* Structured, but a number is beyond any double: daprd cannot read it. */
+    CE_EVENT_HUGE_NUMBER = 1 << 2,
+    /* The publisher gave no metadata at all, which a bulk subscriber sees as null instead of {}. */
+    CE_EVENT_WITHOUT_METADATA = 1 << 3,
 };
 
 /* The JSON text of a member's value inside the body; `len` 0 = absent. */

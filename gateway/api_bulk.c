@@ -24,6 +24,7 @@
 #include "gateway/component.h"
 #include "gateway/gateway.h"
 #include "gateway/metrics.h"
+#include "gateway/publish_error.h"
 #include "gateway/topic.h"
 
 /* A longer list of failed entries is in the body only: clients bound the size of a head. */
@@ -55,38 +56,13 @@ struct gw_batch {
 
 /* --- refusals of the whole request --- */
 
-static void fail(struct gateway *gateway, struct gw_api_hand *hand, int status, const char *code,
-                 const char *reason, const char *message, const struct ce_metadata *pairs,
-                 size_t pair_count)
-{
-    struct gw_api_error error = {.status = status,
-                                 .code = code,
-                                 .category = "pubsub",
-                                 .message = fl_slice_str(message),
-                                 .reason = reason,
-                                 .resource = hand->topic->component->name,
-                                 .map = pairs,
-                                 .map_count = pair_count};
-    gw_api_fail(gateway, hand->exchange, &hand->info, &error);
-}
-
-/* The kinds that name the application and the cause. */
-static void fail_for_app(struct gateway *gateway, struct gw_api_hand *hand, int status,
-                         const char *code, const char *reason, const char *message,
-                         const char *cause)
-{
-    struct ce_metadata pairs[] = {{FL_SLICE_LIT("appID"), gateway->flags->app_id},
-                                  {FL_SLICE_LIT("error"), fl_slice_str(cause)}};
-    fail(gateway, hand, status, code, reason, message, pairs, cause ? 2 : 1);
-}
-
 static void fail_form(struct gateway *gateway, struct gw_api_hand *hand, const char *cause)
 {
     const char *message = fl_arena_printf(
         &hand->arena, "error when unmarshaling the request for topic %.*s pubsub %.*s: %s",
         FL_SLICE_ARG(hand->topic->name), FL_SLICE_ARG(hand->topic->component->name), cause);
-    fail_for_app(gateway, hand, 400, "ERR_PUBSUB_EVENTS_SER", "DAPR_PUBSUB_UNMARSHAL_EVENTS",
-                 message, NULL);
+    gw_publish_fail_for_app(gateway, hand, 400, "ERR_PUBSUB_EVENTS_SER",
+                            "DAPR_PUBSUB_UNMARSHAL_EVENTS", message, NULL);
 }
 
 static void fail_fault(struct gateway *gateway, struct gw_api_hand *hand,
@@ -99,36 +75,9 @@ static void fail_fault(struct gateway *gateway, struct gw_api_hand *hand,
         is_id ? "error marshaling events to bytes" : "error when marshalling cloud event envelope",
         FL_SLICE_ARG(hand->topic->name), FL_SLICE_ARG(hand->topic->component->name),
         is_id ? ". error: " : ": ", cause);
-    fail_for_app(gateway, hand, 400, "ERR_PUBSUB_EVENTS_SER",
-                 is_id ? "DAPR_PUBSUB_MARSHAL_EVENTS" : "DAPR_PUBSUB_MARSHAL_ENVELOPE", message,
-                 cause);
-}
-
-static void fail_event(struct gateway *gateway, struct gw_api_hand *hand, const char *cause)
-{
-    fail_for_app(gateway, hand, 500, "ERR_PUBSUB_CLOUD_EVENTS_SER",
-                 "DAPR_PUBSUB_CLOUD_EVENT_CREATION", "cannot create cloudevent", cause);
-}
-
-static void fail_raw_payload(struct gateway *gateway, struct gw_api_hand *hand, struct fl_slice bad,
-                             const struct ce_metadata *query, size_t count)
-{
-    const char *message = fl_arena_printf(&hand->arena,
-                                          "failed deserializing metadata. Error: rawPayload value "
-                                          "must be a valid boolean: actual is '%.*s'",
-                                          FL_SLICE_ARG(bad));
-    fail(gateway, hand, 400, "ERR_PUBSUB_REQUEST_METADATA", "DAPR_PUBSUB_METADATA_DESERIALIZATION",
-         message, query, count);
-}
-
-static void fail_forbidden(struct gateway *gateway, struct gw_api_hand *hand)
-{
-    const char *message =
-        fl_arena_printf(&hand->arena, "topic %.*s is not allowed for app id %.*s",
-                        FL_SLICE_ARG(hand->topic->name), FL_SLICE_ARG(gateway->flags->app_id));
-    struct ce_metadata pairs[] = {{FL_SLICE_LIT("error"), fl_slice_str(message)},
-                                  {FL_SLICE_LIT("topic"), hand->topic->name}};
-    fail(gateway, hand, 403, "ERR_PUBSUB_FORBIDDEN", "DAPR_PUBSUB_FORBIDDEN", message, pairs, 2);
+    gw_publish_fail_for_app(gateway, hand, 400, "ERR_PUBSUB_EVENTS_SER",
+                            is_id ? "DAPR_PUBSUB_MARSHAL_EVENTS" : "DAPR_PUBSUB_MARSHAL_ENVELOPE",
+                            message, cause);
 }
 
 /* Nothing was started. FL_ERR_AGAIN: our own bound, for now; FL_ERR_REFUSED: for ever. */
@@ -172,16 +121,6 @@ static void free_batch(struct gateway *gateway, struct gw_batch **pointer)
     fl_free(batch);
 }
 
-static void count_refused(struct gateway *gateway, const struct gw_topic *topic, int status)
-{
-    const char *reason = status == 429   ? "bound"
-                         : status == 503 ? "not_connected"
-                         : status == 504 ? "unknown"
-                                         : "broker";
-    struct fl_slice labels[] = {topic->component->name, fl_slice_str(reason)};
-    gw_counter_add(gw_metrics_counter(gateway->metrics, GW_REFUSED_TOTAL, labels), 1);
-}
-
 static void note_failure(struct gw_batch_item *item, const struct gw_publish_result *result)
 {
     struct gw_batch *batch = item->batch;
@@ -191,7 +130,7 @@ static void note_failure(struct gw_batch_item *item, const struct gw_publish_res
     item->failure =
         fl_arena_printf(&batch->arena, "%.*s%s", FL_SLICE_ARG(error.pairs[0].value),
                         error.status == 504 ? " (the message may have been stored)" : "");
-    count_refused(batch->request->gateway, topic, error.status);
+    gw_publish_count_refused(batch->request->gateway, topic, error.status);
     if (batch->last_failed)
         batch->last_failed->next_failed = item;
     else
@@ -348,7 +287,7 @@ static void on_published(struct gw_publish *publish, const struct gw_publish_res
 static void send_batch(struct gateway *gateway, struct gw_api_hand *hand, struct gw_batch *batch)
 {
     if (!hand->topic->is_allowed) {
-        fail_forbidden(gateway, hand);
+        gw_publish_fail_forbidden(gateway, hand);
         free_batch(gateway, &batch);
         return;
     }
@@ -438,7 +377,7 @@ static enum fl_err make_event(struct gw_api_hand *hand, const struct bulk *bulk,
     else
         err = ce_dapr_envelope_new(in, error, event);
     if (!err && fl_slice_is_null(entry->metadata))
-        (*event)->flags |= GW_EVENT_WITHOUT_METADATA;
+        (*event)->flags |= CE_EVENT_WITHOUT_METADATA;
     return err;
 }
 
@@ -470,7 +409,7 @@ static struct gw_batch *make_bulk(struct gateway *gateway, struct gw_api_hand *h
     if (err == FL_ERR_NO_MEMORY)
         fail_publish(gateway, hand, FL_ERR_AGAIN, out_of_memory);
     else
-        fail_event(gateway, hand, error.text);
+        gw_publish_fail_event(gateway, hand, error.text);
     return NULL;
 }
 
@@ -484,7 +423,7 @@ static bool read_query(struct gateway *gateway, struct gw_api_hand *hand, struct
     if (bulk->query_count == 0 ||
         ce_metadata_raw_payload(query, bulk->query_count, &bulk->is_raw, &bad) == FL_OK)
         return true;
-    fail_raw_payload(gateway, hand, bad, query, bulk->query_count);
+    gw_publish_fail_raw_payload(gateway, hand, bad, query, bulk->query_count);
     return false;
 }
 
@@ -547,7 +486,7 @@ static struct gw_batch *adopt_all(struct gateway *gateway, struct gw_api_hand *h
     if (err == FL_ERR_NO_MEMORY)
         fail_publish(gateway, hand, FL_ERR_AGAIN, out_of_memory);
     else
-        fail_event(gateway, hand, error.text);
+        gw_publish_fail_event(gateway, hand, error.text);
     return NULL;
 }
 
@@ -563,7 +502,7 @@ void gw_api_batch_publish(struct gateway *gateway, struct gw_api_hand *hand, str
         return;
     }
     if (err) {
-        fail_event(gateway, hand, error.text);
+        gw_publish_fail_event(gateway, hand, error.text);
         return;
     }
     gw_api_query_metadata(&hand->arena, hand->query, &query, &query_count);

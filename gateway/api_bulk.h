@@ -11,10 +11,6 @@
 
 #include "gateway/api.h"
 
-/* Kept in `ce_event.flags` beside CloudEvents' own flags: the publisher gave no metadata at all,
- * which a bulk subscriber of the same process sees as null instead of {}. */
-enum { GW_EVENT_WITHOUT_METADATA = 1 << 30 };
-
 void gw_api_bulk_publish(struct gateway *gateway, struct gw_api_hand *hand, struct fl_slice body);
 
 /* The body of a bulk publish will not come. */

@@ -34,8 +34,4 @@ void gw_api_fail_simple(struct gateway *gateway, struct http_exchange *exchange,
                         const struct gw_call_info *info, int status, const char *code,
                         const char *category, const char *message);
 
-/* What becomes of a publish that ended with this result; the message lives in `arena`. */
-struct gw_api_error gw_publish_error(struct fl_arena *arena, const struct gw_publish_result *result,
-                                     struct fl_slice pubsub, struct fl_slice topic);
-
 #endif

@@ -17,6 +17,7 @@
 #include "gateway/component.h"
 #include "gateway/gateway.h"
 #include "gateway/metrics.h"
+#include "gateway/publish_error.h"
 #include "gateway/topic.h"
 
 void gw_api_query_metadata(struct fl_arena *arena, struct fl_slice query,
@@ -52,68 +53,6 @@ void gw_api_query_metadata(struct fl_arena *arena, struct fl_slice query,
     }
 }
 
-static struct gw_api_error failure(struct gw_api_hand *hand, int status, const char *code,
-                                   const char *reason, const char *message)
-{
-    return (struct gw_api_error){.status = status,
-                                 .code = code,
-                                 .category = "pubsub",
-                                 .message = fl_slice_str(message),
-                                 .reason = reason,
-                                 .resource = hand->topic->component->name};
-}
-
-static void fail(struct gateway *gateway, struct gw_api_hand *hand,
-                 const struct gw_api_error *error)
-{
-    gw_api_fail(gateway, hand->exchange, &hand->info, error);
-}
-
-static void fail_event(struct gateway *gateway, struct gw_api_hand *hand,
-                       const struct fl_error *cause)
-{
-    struct gw_api_error error =
-        failure(hand, 500, "ERR_PUBSUB_CLOUD_EVENTS_SER", "DAPR_PUBSUB_CLOUD_EVENT_CREATION",
-                "cannot create cloudevent");
-    error.pairs[0] = (struct ce_metadata){FL_SLICE_LIT("appID"), gateway->flags->app_id};
-    error.pairs[1] = (struct ce_metadata){FL_SLICE_LIT("error"), fl_slice_str(cause->text)};
-    error.pair_count = 2;
-    fail(gateway, hand, &error);
-}
-
-static void fail_raw_payload(struct gateway *gateway, struct gw_api_hand *hand, struct fl_slice bad,
-                             const struct ce_metadata *map, size_t count)
-{
-    const char *message = fl_arena_printf(&hand->arena,
-                                          "failed deserializing metadata. Error: rawPayload value "
-                                          "must be a valid boolean: actual is '%.*s'",
-                                          FL_SLICE_ARG(bad));
-    struct gw_api_error error = failure(hand, 400, "ERR_PUBSUB_REQUEST_METADATA",
-                                        "DAPR_PUBSUB_METADATA_DESERIALIZATION", message);
-    error.map = map;
-    error.map_count = count;
-    fail(gateway, hand, &error);
-}
-
-static void fail_forbidden(struct gateway *gateway, struct gw_api_hand *hand)
-{
-    const char *message =
-        fl_arena_printf(&hand->arena, "topic %.*s is not allowed for app id %.*s",
-                        FL_SLICE_ARG(hand->topic->name), FL_SLICE_ARG(gateway->flags->app_id));
-    struct gw_api_error error =
-        failure(hand, 403, "ERR_PUBSUB_FORBIDDEN", "DAPR_PUBSUB_FORBIDDEN", message);
-    error.pairs[0] = (struct ce_metadata){FL_SLICE_LIT("error"), error.message};
-    error.pairs[1] = (struct ce_metadata){FL_SLICE_LIT("topic"), hand->topic->name};
-    error.pair_count = 2;
-    fail(gateway, hand, &error);
-}
-
-static void count_refused(struct gateway *gateway, struct gw_topic *topic, const char *reason)
-{
-    struct fl_slice labels[] = {topic->component->name, fl_slice_str(reason)};
-    gw_counter_add(gw_metrics_counter(gateway->metrics, GW_REFUSED_TOTAL, labels), 1);
-}
-
 static void fail_publish(struct gateway *gateway, struct http_exchange *exchange,
                          const struct gw_call_info *info, struct gw_topic *topic,
                          const struct gw_publish_result *result)
@@ -123,11 +62,7 @@ static void fail_publish(struct gateway *gateway, struct http_exchange *exchange
         gw_publish_error(&arena, result, topic->component->name, topic->name);
     struct fl_slice egress[] = {topic->component->name, FL_SLICE_LIT("false"), topic->name};
     gw_counter_add(gw_metrics_counter(gateway->metrics, GW_PUBSUB_EGRESS_COUNT, egress), 1);
-    count_refused(gateway, topic,
-                  error.status == 429   ? "bound"
-                  : error.status == 503 ? "not_connected"
-                  : error.status == 504 ? "unknown"
-                                        : "broker");
+    gw_publish_count_refused(gateway, topic, error.status);
     gw_api_fail(gateway, exchange, info, &error);
     fl_arena_fini(&arena);
 }
@@ -160,7 +95,7 @@ static void send_event(struct gateway *gateway, struct gw_api_hand *hand, struct
     struct gw_topic *topic = hand->topic;
     if (!topic->is_allowed) {
         ce_event_release(event);
-        fail_forbidden(gateway, hand);
+        gw_publish_fail_forbidden(gateway, hand);
         return;
     }
     struct gw_request *request = gw_request_new(gateway, hand);
@@ -195,7 +130,7 @@ static bool read_binary(struct gateway *gateway, struct gw_api_hand *hand, struc
                                         body.len > 0 || hand->fields.content_type.len > 0};
     struct fl_error error;
     if (ce_binary_read(ce_header_map_of(CE_HTTP), &message, json, &error)) {
-        fail_event(gateway, hand, &error);
+        gw_publish_fail_event(gateway, hand, error.text);
         return false;
     }
     return true;
@@ -212,7 +147,7 @@ void gw_api_publish(struct gateway *gateway, struct gw_api_hand *hand, struct fl
     struct ce_event *event = NULL;
     gw_api_query_metadata(&hand->arena, hand->query, &metadata, &count);
     if (count && ce_metadata_raw_payload(metadata, count, &is_raw, &bad)) {
-        fail_raw_payload(gateway, hand, bad, metadata, count);
+        gw_publish_fail_raw_payload(gateway, hand, bad, metadata, count);
         return;
     }
     enum ce_body_kind kind = ce_body_kind_of(hand->fields.content_type, body);
@@ -257,7 +192,7 @@ void gw_api_publish(struct gateway *gateway, struct gw_api_hand *hand, struct fl
         struct gw_publish_result result = {err, FL_CLASS_RETRY, "out of memory for the message"};
         fail_publish(gateway, hand->exchange, &hand->info, hand->topic, &result);
     } else if (err) {
-        fail_event(gateway, hand, &error);
+        gw_publish_fail_event(gateway, hand, error.text);
     } else {
         send_event(gateway, hand, &event,
                    ce_metadata_find(event->metadata, count, FL_SLICE_LIT("partitionKey")));

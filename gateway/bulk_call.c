@@ -145,7 +145,7 @@ static enum fl_err append_metadata(struct fl_buffer *out, const struct ce_event 
 {
     if (stored->metadata_count)
         return append_pairs(out, stored);
-    return append_text(out, stored->flags & GW_EVENT_WITHOUT_METADATA ? "null" : "{}");
+    return append_text(out, stored->flags & CE_EVENT_WITHOUT_METADATA ? "null" : "{}");
 }
 
 enum fl_err gw_bulk_append_head(struct fl_buffer *out)

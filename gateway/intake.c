@@ -117,11 +117,11 @@ static void advance_lane(struct gw_subscription *subscription, struct gw_lane *l
 static void start(struct gw_delivery *delivery)
 {
     struct gw_subscription *subscription = delivery->subscription;
-    if (subscription->bulk) {
+    if (subscription->gateway->subscriptions.are_paused) {
+        gw_delivery_set_state(delivery, GW_DELIVERY_HELD);
+    } else if (subscription->bulk) {
         gw_delivery_set_state(delivery, GW_DELIVERY_IN_BULK);
         gw_bulk_add(subscription->bulk, delivery);
-    } else if (subscription->gateway->subscriptions.are_paused) {
-        gw_delivery_set_state(delivery, GW_DELIVERY_HELD);
     } else if (delivery->lane_id == 0) {
         gw_delivery_begin(delivery);
     } else {

@@ -33,7 +33,7 @@ static void refresh_subscriptions(struct gateway *gateway)
             continue;
         set(gateway, GW_IN_FLIGHT, labels, (double)subscription->in_flight_count);
         set(gateway, GW_RETRY_WAITING, labels, (double)subscription->retry_waiting_count);
-        set(gateway, GW_WINDOW, labels, is_open ? GW_WINDOW_MESSAGES : 0);
+        set(gateway, GW_WINDOW, labels, is_open ? subscription->window_messages : 0);
     }
 }
 

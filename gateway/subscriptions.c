@@ -144,8 +144,14 @@ static enum fl_err init_one(struct gateway *gateway, struct gw_subscription *sub
     read_metadata(subscription);
     attach_component(subscription);
     resolve_series(subscription);
-    if (config->bulk.is_enabled)
+    subscription->window_messages = GW_WINDOW_MESSAGES;
+    if (config->bulk.is_enabled) {
         subscription->bulk = gw_bulk_new(subscription);
+        /* While one batch is in its call, the next one gathers. */
+        uint32_t two_batches = 2 * gw_bulk_most_messages(subscription->bulk);
+        if (two_batches > subscription->window_messages)
+            subscription->window_messages = two_batches;
+    }
     return FL_OK;
 }
 
@@ -257,7 +263,8 @@ void gw_subscription_apply_window(struct gw_subscription *subscription)
         return;
     struct connector *connector = subscription->component->connector;
     bool is_open = !all->are_paused && !all->are_stopped;
-    connector->type->window(connector, &subscription->feed, is_open ? GW_WINDOW_MESSAGES : 0,
+    connector->type->window(connector, &subscription->feed,
+                            is_open ? subscription->window_messages : 0,
                             is_open ? GW_WINDOW_BYTES : 0);
 }
 

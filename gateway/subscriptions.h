@@ -1,9 +1,10 @@
 /* Subscriptions while the process runs: what is subscribed, where its events go, how many may be
  * unsettled.
  *
- *   INERT (its component does not exist, or there is no application)
- *   WAITING (component not up, or application not healthy, or a failed subscribe waits for its next
- * try) STARTING ─► ACTIVE ─► STOPPING ─► WAITING
+ *   INERT                            its component does not exist, or there is no application
+ *   WAITING ─► STARTING ─► ACTIVE    WAITING for the component, the application's health, or the
+ *      ▲           │         │       next try of a subscribe that failed
+ *      └───────────┴─────────┘
  *
  * A failed subscribe is repeated for ever with back-off; its siblings are not touched.
  *
@@ -29,13 +30,7 @@ struct route_table;
 /* Deliveries of one subscription that may be unsettled at a time. */
 enum { GW_WINDOW_MESSAGES = 64, GW_WINDOW_BYTES = 16 * 1024 * 1024 };
 
-enum gw_subscription_state {
-    GW_SUB_INERT,
-    GW_SUB_WAITING,
-    GW_SUB_STARTING,
-    GW_SUB_ACTIVE,
-    GW_SUB_STOPPING
-};
+enum gw_subscription_state { GW_SUB_INERT, GW_SUB_WAITING, GW_SUB_STARTING, GW_SUB_ACTIVE };
 
 /* One path of the application that the rules may lead to. */
 struct gw_way {
@@ -61,9 +56,9 @@ struct gw_subscription {
     struct gw_component *component; /* NULL: unknown */
     struct connector_subscription feed;
     enum gw_subscription_state state;
-    bool is_allowed;         /* by the subscription scopes */
-    bool is_raw, is_raw_bad; /* rawPayload of the subscription's metadata */
-    bool is_paused;          /* window 0: the application is unhealthy, or the process stops */
+    bool is_allowed;          /* by the subscription scopes */
+    bool is_raw, is_raw_bad;  /* rawPayload of the subscription's metadata */
+    uint32_t window_messages; /* that may be unsettled while it is open */
     struct route_table *routes;
     struct gw_way *ways;
     size_t way_count;

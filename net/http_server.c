@@ -1,9 +1,11 @@
 /* The server's connections.
  *
- *   accept ─► HEAD ─┬─ whole request in the read buffer ─► on_request ─► pending ─► answered ─►
- * HEAD ▲    ├─ body incomplete ─► (in line for the budget) ─► BODY ─► on_request ─► … │    └─
- * refused ─► answer, LINGER: our side is closed, what still comes is thrown away, close └────
- * pipelined requests are taken on while fewer than most_pipelined wait
+ *   accept ─► HEAD ─┬─ whole request in hand ─► on_request ─► pending ─► answered ─► HEAD
+ *              ▲    ├─ body incomplete ─► WAIT_BUDGET (its line) ─► BODY ─► on_request ─► …
+ *              │    └─ refused ─► answer ─► LINGER ─► closed
+ *              └──── pipelined requests are taken on while fewer than most_pipelined wait
+ *
+ * LINGER: our side is closed and what still comes is thrown away, so that the answer is seen.
  *
  * Reads go into one buffer of the server; only what is incomplete at the end of a read is copied to
  * the connection. A head that comes in pieces is searched for its end (each byte once) and parsed

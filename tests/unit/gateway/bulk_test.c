@@ -238,7 +238,7 @@ static void renders_a_call(void **state)
     struct ce_event *one = new_event("{\"n\":1.0}", metadata, 3);
     struct ce_event *other = new_event("{\"x\": true}", NULL, 0);
     struct fl_buffer body = {0};
-    other->flags |= GW_EVENT_WITHOUT_METADATA;
+    other->flags |= CE_EVENT_WITHOUT_METADATA;
     assert_int_equal(gw_bulk_append_head(&body), FL_OK);
     assert_int_equal(gw_bulk_append_entry(&body, call_id, 0, one, one, false), FL_OK);
     assert_int_equal(gw_bulk_append_entry(&body, call_id, 26, other, other, false), FL_OK);
