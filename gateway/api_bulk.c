@@ -381,6 +381,22 @@ static enum fl_err make_event(struct gw_api_hand *hand, const struct bulk *bulk,
     return err;
 }
 
+/* The batch when all its events were made; else the request is answered and the batch is gone. */
+static struct gw_batch *finished(struct gateway *gateway, struct gw_api_hand *hand,
+                                 struct gw_batch *batch, enum fl_err err,
+                                 const struct fl_error *error)
+{
+    if (!err)
+        return batch;
+    if (batch)
+        free_batch(gateway, &batch);
+    if (err == FL_ERR_NO_MEMORY)
+        fail_publish(gateway, hand, FL_ERR_AGAIN, out_of_memory);
+    else
+        gw_publish_fail_event(gateway, hand, error->text);
+    return NULL;
+}
+
 /* Makes every event, or answers with the reason and gives NULL. */
 static struct gw_batch *make_bulk(struct gateway *gateway, struct gw_api_hand *hand,
                                   const struct bulk *bulk, size_t body_bytes)
@@ -402,15 +418,7 @@ static struct gw_batch *make_bulk(struct gateway *gateway, struct gw_api_hand *h
         err = make_event(hand, bulk, &entries->items[i], &in, &bytes, &error, &item->event);
     }
     fl_buffer_fini(&bytes);
-    if (!err)
-        return batch;
-    if (batch)
-        free_batch(gateway, &batch);
-    if (err == FL_ERR_NO_MEMORY)
-        fail_publish(gateway, hand, FL_ERR_AGAIN, out_of_memory);
-    else
-        gw_publish_fail_event(gateway, hand, error.text);
-    return NULL;
+    return finished(gateway, hand, batch, err, &error);
 }
 
 /* False when it answered: rawPayload makes no sense. */
@@ -479,15 +487,7 @@ static struct gw_batch *adopt_all(struct gateway *gateway, struct gw_api_hand *h
     enum fl_err err = batch ? FL_OK : FL_ERR_NO_MEMORY;
     for (size_t i = 0; !err && i < batch->count && ce_batch_next(events, &in->body); i++)
         err = ce_dapr_adopt_new(in, &error, &batch->items[i].event);
-    if (!err)
-        return batch;
-    if (batch)
-        free_batch(gateway, &batch);
-    if (err == FL_ERR_NO_MEMORY)
-        fail_publish(gateway, hand, FL_ERR_AGAIN, out_of_memory);
-    else
-        gw_publish_fail_event(gateway, hand, error.text);
-    return NULL;
+    return finished(gateway, hand, batch, err, &error);
 }
 
 void gw_api_batch_publish(struct gateway *gateway, struct gw_api_hand *hand, struct fl_slice body)

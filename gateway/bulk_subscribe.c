@@ -166,29 +166,6 @@ static void count_ingress(struct gw_bulk_batch *batch, int64_t elapsed_ms)
     count_statuses(batch);
 }
 
-static void count_http(struct gw_bulk_batch *batch, const struct http_result *result,
-                       int64_t elapsed_ms)
-{
-    struct gw_subscription *subscription = batch->bulk->subscription;
-    struct gw_metrics *metrics = subscription->gateway->metrics;
-    const struct gw_way *way = &subscription->ways[batch->way];
-    struct gw_counter *completed = way->completed;
-    struct gw_histogram *roundtrip = way->roundtrip;
-    if (result->code)
-        return;
-    if (result->status != 200) {
-        struct fl_slice labels[] = {gw_metrics_http_method(metrics, FL_SLICE_LIT("POST")),
-                                    gw_metrics_http_client_path(metrics, way->path),
-                                    gw_metrics_http_status((unsigned)result->status)};
-        completed = gw_metrics_counter(metrics, GW_HTTP_CLIENT_COMPLETED_COUNT, labels);
-        roundtrip = gw_metrics_histogram(metrics, GW_HTTP_CLIENT_ROUNDTRIP_LATENCY, labels);
-    }
-    gw_counter_add(completed, 1);
-    gw_histogram_add(roundtrip, (uint64_t)elapsed_ms);
-    gw_histogram_add(way->sent_bytes, 0);
-    gw_histogram_add(subscription->gateway->subscriptions.received_bytes, result->body.len);
-}
-
 /* --- verdicts --- */
 
 static void warn_if_old(struct gw_delivery *delivery)
@@ -320,7 +297,7 @@ static void on_answer(struct http_call *http, const struct http_result *result)
              GW_BULK_ID_LEN, batch->id, batch->open_count,
              FL_SLICE_ARG(batch->bulk->subscription->config->topic),
              result->code ? result->text : "status", result->status);
-    count_http(batch, result, elapsed);
+    gw_delivery_count_call(batch->bulk->subscription, batch->way, result, elapsed);
     count_ingress(batch, elapsed);
     end_finished(batch, !result->code && result->status == 404);
     if (batch->open_count == 0)

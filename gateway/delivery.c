@@ -337,12 +337,11 @@ static enum fl_err render_fields(struct gw_delivery *delivery, struct fl_slice b
     return delivery->event->metadata_count ? add_metadata(delivery, trace_bytes, fields) : FL_OK;
 }
 
-static void count_call(struct gw_delivery *delivery, const struct http_result *result,
-                       int64_t elapsed_ms)
+void gw_delivery_count_call(struct gw_subscription *subscription, uint32_t way_number,
+                            const struct http_result *result, int64_t elapsed_ms)
 {
-    struct gw_subscription *subscription = delivery->subscription;
     struct gw_metrics *metrics = subscription->gateway->metrics;
-    const struct gw_way *way = &subscription->ways[delivery->way];
+    const struct gw_way *way = &subscription->ways[way_number];
     if (result->code)
         return;
     struct gw_counter *completed = way->completed;
@@ -365,9 +364,9 @@ static void on_answer(struct http_call *http, const struct http_result *result)
     struct gw_app_call *call = FL_CONTAINER(http, struct gw_app_call, http);
     struct gw_delivery *delivery = FL_CONTAINER(call, struct gw_delivery, call);
     struct gw_subscription *subscription = delivery->subscription;
-    int64_t elapsed = age_ms(delivery);
+    int64_t elapsed = net_loop_now_ms(subscription->gateway->loop) - delivery->called_ms;
     gw_app_call_done(call);
-    count_call(delivery, result, elapsed);
+    gw_delivery_count_call(subscription, delivery->way, result, elapsed);
     if (!delivery->warned_old && elapsed > OLD_DELIVERY_MS) {
         delivery->warned_old = true;
         FL_INFO(subscription->gateway->log, SCOPE, "a delivery of topic %.*s took %lld ms",
@@ -409,6 +408,7 @@ static void attempt(struct gw_delivery *delivery)
         return;
     }
     gw_delivery_set_state(delivery, GW_DELIVERY_CALLING);
+    delivery->called_ms = net_loop_now_ms(subscription->gateway->loop);
     struct http_call *http = &delivery->call.http;
     http->parts[0] = (struct iovec){way->head.data,
                                     way->head.len - (delivery->names_agent ? way->agent_bytes : 0)};

@@ -39,7 +39,7 @@ struct gw_delivery {
     uint32_t failures;        /* failed tries since it came, all of them */
     uint32_t policy_failures; /* of the present run of the policy */
     uint32_t back_offs;       /* times that the house's back-off was begun for it */
-    int64_t came_ms, policy_began_ms;
+    int64_t came_ms, called_ms, policy_began_ms;
     enum gw_delivery_state state;
     bool was_dropped; /* on the application's word, or expired, or without a route: on the way to
                          the dead letter topic */
@@ -80,6 +80,10 @@ void gw_delivery_failed(struct gw_delivery *delivery, int http_status, const cha
 void gw_delivery_failed_finally(struct gw_delivery *delivery, int http_status, const char *why);
 void gw_delivery_succeeded(struct gw_delivery *delivery);
 void gw_delivery_dropped(struct gw_delivery *delivery, const char *reason);
+
+/* Counts one call of the application, by the answer's status; nothing when there was none. */
+void gw_delivery_count_call(struct gw_subscription *subscription, uint32_t way_number,
+                            const struct http_result *result, int64_t elapsed_ms);
 
 /* Counts one attempt's outcome. */
 void gw_delivery_count(struct gw_subscription *subscription, enum gw_ingress kind,
