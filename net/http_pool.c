@@ -184,10 +184,10 @@ static void send_request(struct http_conn_out *conn)
     }
     ssize_t n = net_stream_writev(conn->stream, parts, count);
     if (n < 0) {
-        /* An answer may have come before the reset: reading finds it, or the break. */
-        conn->sent_bytes = conn->request_bytes;
+        /* An answer may have come before the reset: the stream tells of the break, and reading
+         * finds the answer first. A TLS layer that broke gives nothing more. */
         net_stream_want(conn->stream, true, false);
-        if (!conn->saw_answer)
+        if (conn->pool->settings.tls)
             break_conn(conn, FL_ERR_CLOSED, "connection reset while sending the request");
         return;
     }
@@ -316,19 +316,31 @@ static void take_answer(struct http_conn_out *conn, struct fl_slice bytes, bool 
     struct fl_slice rest = fl_slice_of(bytes.data + head->head_bytes, bytes.len - head->head_bytes);
     classify_body(conn, head);
     if (conn->body_kind == BODY_NONE) {
+        /* Whoever announces a body where none may be could send it later, and it would be read as
+         * the next answer. */
         conn->is_gathered = is_own;
-        complete(conn, FL_SLICE_NULL, rest.len == 0);
+        complete(conn, FL_SLICE_NULL, rest.len == 0 && conn->body_length == 0 && !head->is_chunked);
         return;
     }
-    if (conn->body_kind == BODY_LENGTH && rest.len >= conn->body_length &&
-        conn->body_length <= conn->pool->settings.most_body_bytes) {
+    if (conn->body_kind == BODY_LENGTH &&
+        conn->body_length > conn->pool->settings.most_body_bytes) {
+        break_conn(conn, FL_ERR_TOO_LARGE, "answer body too large");
+        return;
+    }
+    if (conn->body_kind == BODY_LENGTH && rest.len >= conn->body_length) {
         conn->is_gathered = is_own;
         complete(conn, fl_slice_of(rest.data, (size_t)conn->body_length),
                  rest.len == conn->body_length);
         return;
     }
-    if (!is_own)
+    if (is_own) {
+        /* Interim answers stand before the head. */
+        size_t before = (size_t)(bytes.data - conn->in.data);
+        fl_buffer_consume(&conn->in, before);
+        rest.data -= before;
+    } else {
         fl_buffer_append(&conn->in, bytes.data, head->head_bytes);
+    }
     conn->head_bytes = head->head_bytes;
     conn->is_gathered = true;
     take_body(conn, rest);
@@ -366,19 +378,20 @@ static void take_head(struct http_conn_out *conn, struct fl_slice bytes, bool is
         fl_buffer_append_slice(&conn->in, bytes);
 }
 
-static void on_readable(struct http_conn_out *conn)
+/* One read; false when there was nothing. */
+static bool on_readable(struct http_conn_out *conn)
 {
     struct http_pool *pool = conn->pool;
     ssize_t n = net_stream_read(conn->stream, pool->read_buffer, READ_BYTES);
     if (n == -1)
-        return;
+        return false;
     if (n <= 0 || conn->state != OUT_BUSY) {
         /* Bytes on an idle connection answer no question: the framing is lost. */
         if (n == 0 && conn->is_gathered && conn->body_kind == BODY_TO_END)
             complete_gathered(conn, false);
         else
             break_conn(conn, FL_ERR_CLOSED, "connection closed before a complete answer");
-        return;
+        return true;
     }
     struct fl_slice bytes = fl_slice_of(pool->read_buffer, (size_t)n);
     conn->saw_answer = true;
@@ -390,6 +403,7 @@ static void on_readable(struct http_conn_out *conn)
     } else {
         take_head(conn, bytes, false);
     }
+    return true;
 }
 
 static void on_stream(struct net_stream *stream, void *context, unsigned events)
@@ -397,6 +411,11 @@ static void on_stream(struct net_stream *stream, void *context, unsigned events)
     struct http_conn_out *conn = context;
     (void)stream;
     if (events & NET_BROKEN) {
+        /* An answer that came before the reset is still there to be read. */
+        while (conn->state == OUT_BUSY && on_readable(conn))
+            ;
+        if (conn->state == OUT_CLOSED)
+            return;
         bool was_connecting = conn->state == OUT_CONNECTING;
         break_conn(conn, was_connecting ? FL_ERR_REFUSED : FL_ERR_CLOSED,
                    was_connecting ? "connection refused" : "connection reset");
