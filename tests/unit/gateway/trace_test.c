@@ -65,7 +65,7 @@ static void calls_are_spans_of_their_parent(void **state)
     struct gw_trace_call child = call(spans, PARENT, NULL), root = call(spans, NULL, NULL);
     assert_true(child.has_context && root.has_context);
     assert_memory_equal(child.text, PARENT, 36);
-    assert_memory_not_equal(child.text + 36, PARENT + 36, 16);
+    assert_memory_not_equal(child.text + 36, &PARENT[36], 16);
     assert_memory_equal(child.text + 53, "01", 2);
     assert_memory_not_equal(root.text, PARENT, 36);
 }
@@ -97,7 +97,7 @@ static void deliveries_carry_the_events_trace(void **state)
     assert_int_equal(deliver(off, own, out), 0);
     assert_int_equal(deliver(spans, own, out), CE_TRACEPARENT_LEN);
     assert_memory_equal(out, PARENT, 36);
-    assert_memory_not_equal(out + 36, PARENT + 36, 16);
+    assert_memory_not_equal(out + 36, &PARENT[36], 16);
     assert_int_equal(deliver(spans, empty, out), CE_TRACEPARENT_LEN);
     assert_memory_not_equal(out, CE_TRACEPARENT_ZERO, 36);
 }
