@@ -320,11 +320,16 @@ static enum fl_err open_pubsub(struct gateway *gateway, const struct config_comp
     struct fl_slice labels[] = {config->type, config->name,
                                 is_unknown ? FL_SLICE_LIT("creation") : FL_SLICE_LIT("init")};
     gw_counter_add(gw_metrics_counter(gateway->metrics, GW_COMPONENT_INIT_FAIL_TOTAL, labels), 1);
+    const char *bus = "";
+    if (is_unknown)
+        bus = fl_arena_printf(&gateway->arena,
+                              "couldn't find message bus %.*s/%.*s: ", FL_SLICE_ARG(config->type),
+                              FL_SLICE_ARG(config->version));
     char *what = fl_arena_printf(
         &gateway->arena,
         "[INIT_COMPONENT_FAILURE]: initialization error occurred for %s: [%s_COMPONENT_FAILURE]: "
-        "initialization error occurred for %s: %s",
-        log_name, is_unknown ? "CREATE" : "INIT", log_name, cause.text);
+        "initialization error occurred for %s: %s%s",
+        log_name, is_unknown ? "CREATE" : "INIT", log_name, bus, cause.text);
     free_component(component);
     FL_ERROR(gateway->log, SCOPE, "Failed to init component %s: %s", log_name, what);
     if (config->ignores_errors) {
