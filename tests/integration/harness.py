@@ -360,10 +360,11 @@ def metric_of(metrics, name, **labels):
 
 
 class Gateway:
-    """A running gateway. `documents` are its resources, one file each."""
+    """A running gateway. `documents` are its resources, one file each; `env` is added to the
+    environment, `environment` replaces it; `is_bare` takes the flags as the whole command line."""
 
-    def __init__(self, *flags, app=None, documents=(component(),), env=None, is_bare=False,
-                 executable=FAIRLEAD, awaits="healthz"):
+    def __init__(self, *flags, app=None, documents=(component(),), env=None, environment=None,
+                 is_bare=False, executable=FAIRLEAD, awaits="healthz"):
         self.folder = tempfile.mkdtemp(prefix="fairlead-")
         self.resources = os.path.join(self.folder, "resources")
         self.log_path = os.path.join(self.folder, "log")
@@ -385,7 +386,9 @@ class Gateway:
             if app:
                 command += ["--app-port", str(app.port)]
         command += [flag.replace("{folder}", self.folder) for flag in flags]
-        environment = {k: v for k, v in os.environ.items() if not k.startswith(("DAPR_", "APP_"))}
+        if environment is None:
+            environment = {name: value for name, value in os.environ.items()
+                           if not name.startswith(("DAPR_", "APP_", "NAMESPACE"))}
         environment.update(env or {})
         with open(self.log_path, "wb") as log:
             self.process = subprocess.Popen(command, env=environment, stdin=subprocess.DEVNULL,
