@@ -37,8 +37,11 @@ static void log_call(struct gateway *gateway, const struct gw_call_info *info, i
                      size_t size)
 {
     char method[1200], code[16], bytes[24], duration[24];
-    snprintf(method, sizeof method, "%.*s %.*s", FL_SLICE_ARG(info->method),
-             FL_SLICE_ARG(info->path));
+    if (info->log_name)
+        snprintf(method, sizeof method, "%s", info->log_name);
+    else
+        snprintf(method, sizeof method, "%.*s %.*s", FL_SLICE_ARG(info->method),
+                 FL_SLICE_ARG(info->path));
     snprintf(code, sizeof code, "%d", status);
     snprintf(bytes, sizeof bytes, "%zu", size);
     snprintf(duration, sizeof duration, "%lld",
@@ -87,8 +90,9 @@ void gw_api_respond(struct gateway *gateway, struct http_exchange *exchange,
         fl_buffer_append_slice(&lines, extra);
         response.fields = fl_buffer_slice(&lines);
     }
-    count_call(gateway, info, status, body.len);
-    if (api->logs_calls &&
+    if (!info->is_uncounted)
+        count_call(gateway, info, status, body.len);
+    if (api->logs_calls && !info->is_unlogged &&
         !(gateway->configuration.api_logging_omits_health && is_health_path(info->path)))
         log_call(gateway, info, status, body.len);
     http_exchange_respond(exchange, &response);
@@ -111,10 +115,12 @@ void gw_api_respond_published(struct gateway *gateway, struct gw_request *reques
     http_exchange_respond(request->exchange, &response);
 }
 
-static void respond_plain(struct gateway *gateway, struct gw_api_hand *hand, int status,
-                          struct fl_slice body)
+/* A target that daprd's HTTP library refuses before anything sees it. */
+static void respond_bad_target(struct gateway *gateway, struct gw_api_hand *hand)
 {
-    gw_api_respond(gateway, hand->exchange, &hand->info, status, text_plain, body, FL_SLICE_NULL);
+    hand->info.is_unlogged = hand->info.is_uncounted = true;
+    gw_api_respond(gateway, hand->exchange, &hand->info, 400, text_plain,
+                   FL_SLICE_LIT("400 Bad Request"), FL_SLICE_NULL);
 }
 
 /* As Go's http.Error: for answers that come before any endpoint. */
@@ -366,6 +372,7 @@ static bool append_baggage(struct gateway *gateway, struct gw_api_hand *hand)
         char text[600];
         snprintf(text, sizeof text, "invalid baggage header: %s\n", error.text);
         hand->info.fields = FL_SLICE_NULL;
+        hand->info.is_unlogged = hand->info.is_uncounted = true;
         respond_error_text(gateway, hand, 400, text);
     }
     fl_buffer_fini(&all);
@@ -402,6 +409,7 @@ static bool apply_cors(struct gateway *gateway, struct gw_api_hand *hand)
         fl_buffer_append_slice(&hand->lines, hand->info.fields);
     bool is_preflight = gw_cors_apply(origins, hand->info.method, &hand->fields, &hand->lines);
     hand->info.fields = fl_buffer_slice(&hand->lines);
+    hand->info.is_unlogged = is_preflight;
     if (is_preflight)
         gw_api_respond(gateway, hand->exchange, &hand->info, 200, NULL, FL_SLICE_NULL,
                        FL_SLICE_NULL);
@@ -424,6 +432,7 @@ static bool check_token(struct gateway *gateway, struct gw_api_hand *hand)
         hand->endpoint == GW_ENDPOINT_HEALTHZ_OUTBOUND ||
         is_same_secret(hand->fields.token, api->token))
         return true;
+    hand->info.is_unlogged = true;
     respond_error_text(gateway, hand, 401, "invalid api token\n");
     return false;
 }
@@ -540,6 +549,21 @@ static void respond_no_component(struct gateway *gateway, struct gw_api_hand *ha
     gw_api_fail(gateway, hand->exchange, &hand->info, &error);
 }
 
+/* What the log calls the request when paths are not to be seen there. */
+static const char *log_name(struct gw_api_hand *hand)
+{
+    static const char *const names[] = {
+        [GW_ENDPOINT_PUBLISH] = "PublishEvent", [GW_ENDPOINT_BULK_PUBLISH] = "BulkPublishEvent",
+        [GW_ENDPOINT_METADATA] = "GetMetadata", [GW_ENDPOINT_METADATA_SET] = "SetMetadata",
+        [GW_ENDPOINT_HEALTHZ] = "Healthz",      [GW_ENDPOINT_HEALTHZ_OUTBOUND] = "HealthzOutbound",
+        [GW_ENDPOINT_SHUTDOWN] = "Shutdown",
+    };
+    if (hand->endpoint != GW_ENDPOINT_NONE)
+        return names[hand->endpoint];
+    struct fl_slice app_id = gw_invoke_target(&hand->arena, &hand->fields, hand->info.path);
+    return fl_arena_printf(&hand->arena, "InvokeService/%.*s", FL_SLICE_ARG(app_id));
+}
+
 /* --- the three callbacks --- */
 
 /* Finds the topic of a publish; false: answered. */
@@ -571,7 +595,7 @@ static bool route(struct gw_port *port, struct gw_api_hand *hand)
         return false;
     }
     if (!gw_target_split(target, &raw_path, &hand->query)) {
-        respond_plain(gateway, hand, 400, FL_SLICE_LIT("400 Bad Request"));
+        respond_bad_target(gateway, hand);
         return false;
     }
     struct gw_topic *known = port->is_public || !is_post_or_put(hand->info.method)
@@ -583,7 +607,7 @@ static bool route(struct gw_port *port, struct gw_api_hand *hand)
         hand->info.path = known->path;
     } else {
         if (!gw_path_escapes_are_valid(raw_path)) {
-            respond_plain(gateway, hand, 400, FL_SLICE_LIT("400 Bad Request"));
+            respond_bad_target(gateway, hand);
             return false;
         }
         hand->info.path = gw_path_clean(&hand->arena, raw_path);
@@ -593,6 +617,8 @@ static bool route(struct gw_port *port, struct gw_api_hand *hand)
         return false;
     if (!port->is_public && (!apply_cors(gateway, hand) || !check_token(gateway, hand)))
         return false;
+    if (api->logs_calls && gateway->configuration.api_logging_obfuscates_urls)
+        hand->info.log_name = log_name(hand);
     switch (hand->endpoint) {
     case GW_ENDPOINT_NONE:
         respond_unknown(gateway, hand, port->is_public);

@@ -39,8 +39,11 @@ struct gw_call_info {
     struct fl_slice path;       /* cleaned, as metrics and logs show it */
     struct fl_slice fields;     /* header lines that every answer to it carries */
     struct fl_slice user_agent; /* kept only while API calls are logged */
+    const char *log_name;       /* what the log shows instead of method and path; NULL: nothing */
     int64_t started_ms;
     size_t request_bytes;
+    bool is_unlogged;  /* answered before daprd logs API calls */
+    bool is_uncounted; /* and before it counts them */
 };
 
 /* The header fields of one request that matter here; null where absent. */
