@@ -11,8 +11,19 @@ T        ?=
 
 comma := ,
 BUILD := build$(if $(SAN),-$(subst $(comma),-,$(SAN)))$(if $(COV),-cov)
-VERSION := $(shell sed -n 's/^\#define FL_VERSION "\(.*\)"/\1/p' base/version.h)
 COMMIT := $(shell git rev-parse --short HEAD 2>/dev/null || echo unknown)
+JOBS := $(shell nproc 2>/dev/null || echo 2)
+
+# One short line a file; V=1 shows the commands, -s shows nothing.
+ifeq ($(V),1)
+say = @:
+Q :=
+else
+say = @$(if $(findstring s,$(filter-out --%,$(firstword -$(MAKEFLAGS)))),:,printf '  %-4s %s\n' $(1) '$@')
+Q := @
+endif
+# make for another goal, on all cores unless the caller said how many.
+submake = $(MAKE) -s $(if $(filter -j%,$(MAKEFLAGS)),,-j$(JOBS))
 
 WARN := -Wall -Wextra -Werror -Wshadow -Wpointer-arith -Wstrict-prototypes -Wmissing-prototypes \
         -Wvla -Wwrite-strings -Wformat=2 -Wimplicit-fallthrough -Wno-missing-field-initializers
@@ -29,89 +40,130 @@ LIBS := $(LIBS_net) $(LIBS_config) $(LIBS_json) -lpthread -ldl -lm
 FOLDERS := base net cloudevents routes config connectors connectors/memory gateway
 SOURCES := $(foreach f,$(FOLDERS),$(sort $(wildcard $(f)/*.c)))
 MAIN := gateway/main.c
-LIB_SOURCES := $(filter-out $(MAIN),$(SOURCES))
+# Compiled anew for every commit, so in no archive that others wait for.
+VERSION := gateway/version.c
 object = $(patsubst %.c,$(BUILD)/%.o,$(1))
 archive = $(BUILD)/lib$(subst /,-,$(1)).a
 BIN := $(BUILD)/fairlead
 
-# What each folder may use, lowest last: the order of linking, and the arrows of `make map`.
-LAYERS := gateway connectors-memory connectors routes cloudevents config net base
+# The order of linking: a folder stands before those that it uses. `connectors` comes before each
+# connector, since its registry names them.
+LAYERS := gateway connectors connectors-memory routes cloudevents config net base
 ARCHIVES := $(foreach l,$(LAYERS),$(BUILD)/lib$(l).a)
 
 .DEFAULT_GOAL := all
-.PHONY: all help deps setup demo test check-fast map bench fuzz soak install uninstall fmt fmt-check \
-        compdb clean test-unit test-programs tour
+.PHONY: all help deps setup demo test check-fast map docs docs-check bench fuzz soak install uninstall \
+        fmt fmt-check compdb clean test-unit test-programs tour FORCE
 
-all: ## build build/fairlead and the examples
+all: ## build build/fairlead and the example (the goal when none is named)
 all: $(BIN) $(BUILD)/examples/subscriber
 
 help: ## this list
-	@sed -n 's/^\([a-z-]*\): ## /  \1\t/p' Makefile | expand -t 16
-	@echo "  variables: SAN=address,undefined | SAN=thread   T=name (one test)   PREFIX= DESTDIR= (install)"
-	@echo "             CC=clang   PEER=/path/to/other/gateway (bench)"
+	@sed -n 's/^\([a-z-]*\): ## /  \1\t/p' Makefile | expand -t 18
+	@echo "variables:"
+	@echo "  SAN=address,undefined | SAN=thread    a build with sanitizers, in a folder of its own"
+	@echo "  CC=clang          the other compiler      OPT=-O0        optimisation     V=1   show commands"
+	@echo "  T=NAME            test, test-unit: only tests whose file name holds NAME"
+	@echo "  PREFIX= DESTDIR=  install, uninstall      SECONDS=60     fuzz: of each target"
+	@echo "  PEER=/PATH        bench: another gateway beside          BENCH='--quick --only WORD'"
 
-$(BIN): $(call object,$(MAIN)) $(ARCHIVES)
-	$(CC) $(ALL_CFLAGS) $(ALL_LDFLAGS) -o $@ $(call object,$(MAIN)) $(ARCHIVES) $(ARCHIVES) $(LIBS)
+compile = $(CC) $(CPPFLAGS) $(ALL_CFLAGS) -MMD -MP -MT $@
+link = $(ALL_LDFLAGS) -o $@
+
+$(BIN): $(call object,$(MAIN) $(VERSION)) $(ARCHIVES)
+	$(call say,LINK)
+	$(Q)$(CC) $(ALL_CFLAGS) $(link) $^ $(LIBS)
 
 define folder_archive
-$(call archive,$(1)): $(call object,$(filter-out $(MAIN),$(sort $(wildcard $(1)/*.c))))
-	@mkdir -p $$(@D) && rm -f $$@
-	$$(AR) rcs $$@ $$^
+$(call archive,$(1)): $(call object,$(filter-out $(MAIN) $(VERSION),$(sort $(wildcard $(1)/*.c))))
+	$$(call say,AR)
+	@rm -f $$@
+	$$(Q)$$(AR) rcs $$@ $$^
 endef
 $(foreach f,$(FOLDERS),$(eval $(call folder_archive,$(f))))
 
-$(BUILD)/%.o: %.c
+$(BUILD)/%.o: %.c $(BUILD)/flags
+	$(call say,CC)
 	@mkdir -p $(@D)
-	$(CC) $(CPPFLAGS) $(ALL_CFLAGS) -MMD -MP -c -o $@ $<
+	$(Q)$(compile) -c -o $@ $<
 
-$(BUILD)/gateway/version.o: CPPFLAGS += -DFL_COMMIT='"$(COMMIT)"'
-
-$(BUILD)/examples/subscriber: examples/subscriber/subscriber.c
+$(BUILD)/examples/subscriber: examples/subscriber/subscriber.c $(BUILD)/flags
+	$(call say,CC)
 	@mkdir -p $(@D)
-	$(CC) $(CPPFLAGS) $(ALL_CFLAGS) $(ALL_LDFLAGS) -o $@ $<
+	$(Q)$(compile) -MF $@.d $(link) $<
+
+# Files that change only when what they hold does: other flags, or another compiler, build all
+# anew; another commit builds one file.
+changed = @mkdir -p $(@D) && echo '$(1)' | cmp -s - $@ || echo '$(1)' > $@
+
+$(BUILD)/flags: FORCE
+	$(call changed,$(CC) $(CPPFLAGS) $(ALL_CFLAGS) $(ALL_LDFLAGS))
+
+$(BUILD)/commit: FORCE
+	$(call changed,$(COMMIT))
+
+$(call object,$(VERSION)): $(BUILD)/commit
+$(call object,$(VERSION)): private CPPFLAGS += -DFL_COMMIT='"$(COMMIT)"'
 
 # --- tests ---------------------------------------------------------------------------------------
 
 TEST_SOURCES := $(sort $(wildcard tests/unit/*/*_test.c tests/conformance/*_test.c))
 TESTS := $(patsubst tests/%.c,$(BUILD)/tests/%,$(TEST_SOURCES))
 
-$(BUILD)/tests/%: tests/%.c $(ARCHIVES)
+$(BUILD)/tests/%: tests/%.c $(BUILD)/flags $(ARCHIVES) | $(call object,$(VERSION))
+	$(call say,TEST)
 	@mkdir -p $(@D)
-	$(CC) $(CPPFLAGS) $(ALL_CFLAGS) $(ALL_LDFLAGS) -MMD -MP -MF $@.d -o $@ $< $(ARCHIVES) $(ARCHIVES) $(LIBS) -lcmocka
+	$(Q)$(compile) -MF $@.d $(link) $< $(call object,$(VERSION)) $(ARCHIVES) $(LIBS) -lcmocka
 
-deps: ## say which packages are missing
+deps: ## say which Debian packages are missing
 	@tests/support/deps --check
 
-setup:
+setup: ## install them, as root or with password-less sudo
 	@tests/support/deps
 
 demo: ## build, start the gateway and a subscriber, publish a few messages, show each CloudEvent
 demo: setup
-	@$(MAKE) -s all
+	@[ -x $(BIN) ] || echo "demo: building"
+	+@$(submake) all
 	@examples/demo
 
 test: ## everything CI runs: three builds, unit, conformance, integration (T=name: one test)
 test: setup
 	@tests/run $(T)
 
+test-programs: ## build the unit and conformance programs, run nothing
 test-programs: $(TESTS)
 
 test-unit: ## unit and conformance programs of this build only (SAN=... for another)
 test-unit: $(TESTS)
 	@tests/run-unit $(BUILD) $(T)
 
-check-fast: ## format, layers, names and unit tests of the plain build, in seconds
+check-fast: ## format, layers, names, generated pages, and unit tests of the plain build: seconds
 check-fast: fmt-check
 	@tests/support/map --check
 	@tests/support/names
-	@$(MAKE) -s -j2 all test-unit
+	+@$(submake) all docs-check test-unit
 
 map: ## the graph of folders, from the #include lines; fails on an upward arrow
 	@tests/support/map
 
-bench: ## ratios to the floors in ../shared/floor (PEER=/path: another gateway beside)
+# Pages that a program prints from the tables it runs on.
+DOCS_TOOL := $(BUILD)/tests/support/docs
+
+docs: ## print docs/flags.md, metrics.md, options/ and fairlead.1 anew
+docs: $(DOCS_TOOL)
+	@$(DOCS_TOOL) docs
+
+docs-check: ## fail if those pages are not as they would be printed now
+docs-check: $(DOCS_TOOL)
+	@$(DOCS_TOOL) $(BUILD)/docs
+	@cd $(BUILD)/docs && for page in *.* options/*; do \
+	  diff -u $(CURDIR)/docs/$$page $$page || { echo "docs-check: run make docs" >&2; exit 1; }; \
+	done
+
+bench: ## CPU per message beside the floors, the least programs that could do the work
 bench: setup
-	@$(MAKE) -s all
+	+@$(submake) all
 	@bench/run $(BENCH)
 
 fuzz: ## fuzz every target for SECONDS (60) each, under sanitizers
@@ -120,33 +172,39 @@ fuzz: ## fuzz every target for SECONDS (60) each, under sanitizers
 soak: ## the long forms of the tests; figures go to tests/soak.md
 	@tests/soak
 
-install: all ## into $(DESTDIR)$(PREFIX)
-	install -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/share/doc/fairlead \
-	  $(DESTDIR)$(PREFIX)/include/fairlead/connectors $(DESTDIR)$(PREFIX)/include/fairlead/cloudevents \
-	  $(DESTDIR)$(PREFIX)/include/fairlead/base
-	install -m 755 $(BIN) $(DESTDIR)$(PREFIX)/bin/fairlead
-	install -m 644 README.md LICENSE docs/*.md $(DESTDIR)$(PREFIX)/share/doc/fairlead
-	install -m 644 connectors/connector.h $(DESTDIR)$(PREFIX)/include/fairlead/connectors
-	install -m 644 cloudevents/event.h $(DESTDIR)$(PREFIX)/include/fairlead/cloudevents
-	install -m 644 base/error.h base/slice.h base/log.h $(DESTDIR)$(PREFIX)/include/fairlead/base
+# connector.h and what it includes: enough to compile a connector outside this tree.
+PUBLIC_HEADERS := connectors/connector.h cloudevents/event.h config/option.h config/note.h \
+  config/values.h base/error.h base/slice.h base/log.h base/arena.h base/buffer.h base/alloc.h
+DOC_PAGES = README.md LICENSE $(wildcard docs/*.md docs/options/*.md connectors/*/README.md)
+dest = $(DESTDIR)$(PREFIX)
 
-uninstall:
-	rm -rf $(DESTDIR)$(PREFIX)/bin/fairlead $(DESTDIR)$(PREFIX)/share/doc/fairlead $(DESTDIR)$(PREFIX)/include/fairlead
+install: ## into $(DESTDIR)$(PREFIX): bin/, share/man/, share/doc/fairlead/, include/fairlead/
+install: $(BIN)
+	@install -D -m 755 $(BIN) $(dest)/bin/fairlead
+	@install -D -m 644 docs/fairlead.1 $(dest)/share/man/man1/fairlead.1
+	@for f in $(DOC_PAGES); do install -D -m 644 $$f $(dest)/share/doc/fairlead/$$f; done
+	@for f in $(PUBLIC_HEADERS); do install -D -m 644 $$f $(dest)/include/fairlead/$$f; done
+	@echo "installed: $(dest)/bin/fairlead"
+
+uninstall: ## remove what install put there
+	@rm -rf $(dest)/bin/fairlead $(dest)/share/man/man1/fairlead.1 $(dest)/share/doc/fairlead \
+	  $(dest)/include/fairlead
 
 C_FILES = $(shell git ls-files -co --exclude-standard '*.c' '*.h')
 fmt: ## format the sources
 	@clang-format-14 -i $(C_FILES)
 
-fmt-check:
+fmt-check: ## fail if the sources are not formatted
 	@clang-format-14 --dry-run -Werror $(C_FILES)
 
 compdb: ## compile_commands.json for editors and clang-tidy
-	@tests/support/compdb $(SOURCES) > compile_commands.json
+	@tests/support/compdb $(SOURCES) > $@.tmp && mv $@.tmp compile_commands.json
 
 tour: ## the longest files and functions, to read, not to gate on
 	@tests/support/tour
 
 clean: ## remove all builds
-	rm -rf build build-*
+	@rm -rf build build-*
 
--include $(patsubst %.c,$(BUILD)/%.d,$(SOURCES)) $(addsuffix .d,$(TESTS))
+-include $(patsubst %.c,$(BUILD)/%.d,$(SOURCES)) \
+  $(addsuffix .d,$(TESTS) $(DOCS_TOOL) $(BUILD)/examples/subscriber)

@@ -1,0 +1,228 @@
+/* Writes the references that are made from the program's own tables, so that they cannot disagree
+ * with it: the flags, the metrics, each connector's options, and the manual page.
+ *
+ * usage: docs FOLDER    writes FOLDER/flags.md, metrics.md, options/TYPE.md and fairlead.1
+ *
+ * `make docs` writes into docs/; `make check-fast` writes into the build folder and compares.
+ */
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "base/buffer.h"
+#include "base/version.h"
+#include "config/flags.h"
+#include "config/scopes.h"
+#include "connectors/registry.h"
+#include "gateway/metrics.h"
+
+static const char generated[] = "Printed by `make docs` from the program's own tables.\n\n";
+
+static bool write_file(const char *folder, const char *name, struct fl_buffer *text)
+{
+    struct fl_buffer path = {0};
+    fl_buffer_printf(&path, "%s/%s", folder, name);
+    FILE *file = fopen(fl_buffer_cstr(&path), "w");
+    bool is_written = file && fwrite(text->data, 1, text->len, file) == text->len;
+    if (file && fclose(file) != 0)
+        is_written = false;
+    if (!is_written)
+        fprintf(stderr, "docs: cannot write %s: %s\n", fl_buffer_cstr(&path), strerror(errno));
+    fl_buffer_fini(&path);
+    fl_buffer_fini(text);
+    return is_written;
+}
+
+/* --- references in Markdown --- */
+
+static bool write_flags(const char *folder)
+{
+    struct fl_buffer out = {0};
+    fl_buffer_printf(&out, "# Flags\n\n%s", generated);
+    fl_buffer_append_str(
+        &out, "`--flag=value` and `--flag value`; a boolean without a value is true; a list takes "
+              "commas and may be repeated.\nSizes are Kubernetes quantities (`4Mi`, `16M`), "
+              "durations are Go's (`500ms`, `1m30s`).\n\n");
+    config_flags_print_markdown(&out);
+    return write_file(folder, "flags.md", &out);
+}
+
+static bool write_metrics(const char *folder)
+{
+    struct fl_buffer out = {0};
+    gw_metrics_print_markdown(&out);
+    fl_buffer_printf(&out, "\n%s", generated);
+    out.len--; /* one line end is enough at the end */
+    return write_file(folder, "metrics.md", &out);
+}
+
+static void print_table(const char *title, const struct config_option *rows, struct fl_buffer *out)
+{
+    if (!rows || !rows->name)
+        return;
+    fl_buffer_printf(out, "\n## %s\n\n", title);
+    config_options_print_markdown(rows, out);
+}
+
+static void print_common(const struct connector_type *type, struct fl_buffer *out)
+{
+    fl_buffer_append_str(out, "\n## Known to every pub/sub component\n\n| key | meaning |\n"
+                              "|---|---|\n");
+    for (const struct config_option *row = config_scope_options; row->name; row++)
+        fl_buffer_printf(out, "| `%s` | %s |\n", row->name, row->help);
+    fl_buffer_printf(out, "| `consumerID` | %s |\n",
+                     type->traits.competes
+                         ? "The consumer group; not given or empty: the application id."
+                         : "Accepted; this component has no consumer groups.");
+}
+
+static bool write_options(const char *folder, const char *name, const struct connector_type *type)
+{
+    struct fl_buffer out = {0}, file = {0};
+    fl_buffer_printf(&out, "# %s\n\n%s\n\n%s", name, type->summary, generated);
+    out.len--; /* each table begins with an empty line */
+    print_table("Component metadata", type->component_options, &out);
+    print_table("Metadata of a publish", type->publish_options, &out);
+    print_table("Metadata of a subscription", type->subscribe_options, &out);
+    print_table("Metadata of an invocation", type->invoke_options, &out);
+    if (strncmp(name, "pubsub.", 7) == 0)
+        print_common(type, &out);
+    fl_buffer_printf(&file, "options/%s.md", name);
+    bool is_written = write_file(folder, fl_buffer_cstr(&file), &out);
+    fl_buffer_fini(&file);
+    return is_written;
+}
+
+static bool write_all_options(const char *folder)
+{
+    struct connector_registry *registry = connector_registry_new();
+    const struct connector_type *type;
+    bool is_written = true;
+    for (size_t at = 0; (type = connector_registry_next(registry, &at));) {
+        for (const char *const *name = type->component_types; *name; name++)
+            is_written = write_options(folder, *name, type) && is_written;
+    }
+    connector_registry_free(&registry);
+    return is_written;
+}
+
+/* --- the manual page --- */
+
+/* Text as roff takes it: a dash that is to be copied, a backslash, no request by accident. */
+static void print_roff(struct fl_slice text, struct fl_buffer *out)
+{
+    if (text.len && (text.data[0] == '.' || text.data[0] == '\''))
+        fl_buffer_append_str(out, "\\&");
+    for (size_t i = 0; i < text.len; i++) {
+        if (text.data[i] == '\\')
+            fl_buffer_append_str(out, "\\e");
+        else if (text.data[i] == '-')
+            fl_buffer_append_str(out, "\\-");
+        else
+            fl_buffer_append_byte(out, text.data[i]);
+    }
+    fl_buffer_append_byte(out, '\n');
+}
+
+/* One line of the help: a group's title, a flag, or what it means. */
+static void print_help_line(struct fl_slice line, struct fl_buffer *out)
+{
+    struct fl_slice text = fl_slice_trim(line);
+    if (text.len == 0)
+        return;
+    if (line.data[0] != ' ')
+        fl_buffer_append_str(out, ".SS ");
+    else if (fl_slice_starts_with(line, FL_SLICE_LIT("  --")))
+        fl_buffer_append_str(out, ".TP\n.B ");
+    if (line.data[0] != ' ' && text.data[text.len - 1] == ':')
+        text.len--;
+    print_roff(text, out);
+}
+
+/* The first paragraph of the help is the usage, which the synopsis says already. */
+static void print_flags_roff(struct fl_buffer *out)
+{
+    struct fl_buffer help = {0};
+    config_flags_print_help("fairlead", &help);
+    struct fl_slice rest = fl_buffer_slice(&help);
+    bool is_past_usage = false;
+    while (rest.len) {
+        size_t end = fl_slice_find_byte(rest, '\n');
+        struct fl_slice line = fl_slice_of(rest.data, end);
+        rest = fl_slice_of(rest.data + end, rest.len - end);
+        if (rest.len)
+            rest = fl_slice_of(rest.data + 1, rest.len - 1);
+        is_past_usage = is_past_usage || line.len == 0;
+        if (is_past_usage)
+            print_help_line(line, out);
+    }
+    fl_buffer_fini(&help);
+}
+
+static const char man_head[] =
+    ".SH NAME\n"
+    "fairlead \\- pub/sub gateway between applications and messaging systems\n"
+    ".SH SYNOPSIS\n"
+    ".B fairlead\n"
+    "\\-\\-app\\-id=ID [\\-\\-app\\-port=PORT] [\\-\\-resources\\-path=FOLDER] "
+    "[\\-\\-FLAG[=VALUE] ...]\n"
+    ".SH DESCRIPTION\n"
+    "Applications publish and receive CloudEvents over plain HTTP; connectors speak to messaging\n"
+    "systems. It takes the place of Dapr's sidecar where messaging is concerned: the same flags,\n"
+    "resource files, endpoints and envelope.\n"
+    ".PP\n"
+    "It reads resource files once at start, listens, waits for the application's port, asks the\n"
+    "application what it subscribes (GET /dapr/subscribe), and then serves until it is told to\n"
+    "stop.\n"
+    ".SH OPTIONS\n";
+
+static const char man_tail[] =
+    ".SH ENVIRONMENT\n"
+    ".TP\n.B DAPR_API_TOKEN\n"
+    "Token that callers of the API send in the header dapr\\-api\\-token; not set: none needed.\n"
+    ".TP\n.B APP_API_TOKEN\n"
+    "Token that calls of the application carry in the header dapr\\-api\\-token.\n"
+    ".TP\n.BR NAMESPACE \", \" POD_NAME\n"
+    "What the tags {namespace} and {podName} in component values stand for; NAMESPACE also labels\n"
+    "metrics.\n"
+    ".TP\n.B DAPR_ENV_KEYS\n"
+    "Space\\-separated names of variables that envRef in resource files may read; not set: any.\n"
+    ".SH SIGNALS\n"
+    ".TP\n.BR SIGTERM \", \" SIGINT\n"
+    "Stop in order: no new work, what is in flight ends within\n"
+    "\\-\\-dapr\\-graceful\\-shutdown\\-seconds. A second one ends the process at once.\n"
+    ".TP\n.B SIGHUP\n"
+    "Stop in order and start again in the same process, with all files read anew.\n"
+    ".SH EXIT STATUS\n"
+    "0 after an orderly stop; 1 after a failure, or when the grace period ran out; 2 for a bad\n"
+    "command line.\n";
+
+static bool write_man(const char *folder)
+{
+    struct fl_buffer out = {0};
+    fl_buffer_append_str(&out, ".\\\" Printed by `make docs`.\n"
+                               ".TH FAIRLEAD 1 \"\" \"Fairlead " FL_VERSION "\"\n");
+    fl_buffer_append_str(&out, man_head);
+    print_flags_roff(&out);
+    fl_buffer_append_str(&out, man_tail);
+    return write_file(folder, "fairlead.1", &out);
+}
+
+int main(int argc, char **argv)
+{
+    if (argc != 2) {
+        fprintf(stderr, "usage: %s FOLDER\n", argv[0]);
+        return 2;
+    }
+    struct fl_buffer options = {0};
+    fl_buffer_printf(&options, "%s/options", argv[1]);
+    mkdir(argv[1], 0777);
+    mkdir(fl_buffer_cstr(&options), 0777);
+    fl_buffer_fini(&options);
+    bool is_written = write_flags(argv[1]);
+    is_written = write_metrics(argv[1]) && is_written;
+    is_written = write_all_options(argv[1]) && is_written;
+    is_written = write_man(argv[1]) && is_written;
+    return is_written ? 0 : 1;
+}
