@@ -17,12 +17,9 @@
  */
 #include "net/http_server.h"
 
-#include <arpa/inet.h>
-#include <errno.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <stdio.h>
-#include <sys/un.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -31,14 +28,12 @@
 #include "base/buffer.h"
 #include "base/clock.h"
 #include "base/list.h"
-#include "net/loop_priv.h"
+#include "net/http_listener.h"
+#include "net/loop.h"
 #include "net/stream.h"
 
 enum {
     READ_BYTES = 16 * 1024,
-    MOST_LISTENERS = 16,
-    MOST_ACCEPTS_PER_EVENT = 64,
-    ACCEPT_PAUSE_MS = 100,
     LINGER_MS = 2000,
     MOST_LINGER_BYTES = 8 * 1024 * 1024,
     MOST_UNSENT_BYTES = 64 * 1024,
@@ -89,19 +84,10 @@ struct http_conn {
     struct net_task resume; /* goes on with `in`, or with a body that was granted its room */
 };
 
-struct listener {
-    struct http_server *server;
-    uv_poll_t *poll;
-    int fd;
-    char *path; /* of a Unix socket */
-};
-
 struct http_server {
     struct http_server_settings settings;
-    struct listener listeners[MOST_LISTENERS];
-    int listener_count;
-    bool is_accepting, is_stopped;
-    struct net_timer accept_pause;
+    struct http_listeners listeners;
+    bool is_stopped;
     struct net_deadlines head_deadlines, body_deadlines, wait_deadlines, idle_deadlines,
         write_deadlines, linger_deadlines;
     struct fl_list conns;
@@ -137,7 +123,6 @@ struct http_server_settings http_server_defaults(void)
 
 static void process(struct http_conn *conn, struct fl_slice bytes, bool is_own);
 static void close_conn(struct http_conn *conn);
-static void set_accepting(struct http_server *server, bool on);
 
 /* --- exchanges --- */
 
@@ -306,7 +291,8 @@ static void close_conn(struct http_conn *conn)
     fl_list_add_last(&server->dead, &conn->link);
     net_loop_defer(server->settings.loop, &server->bury);
     server->conn_count--;
-    set_accepting(server, true);
+    if (!server->is_stopped)
+        http_listeners_set_open(&server->listeners, true);
 }
 
 /* --- writing --- */
@@ -1118,8 +1104,9 @@ static void on_write_timeout(struct net_deadline *deadline)
 
 /* --- accepting --- */
 
-static void add_conn(struct http_server *server, int fd)
+static void on_accepted(int fd, void *context)
 {
+    struct http_server *server = context;
     struct http_conn *conn = fl_zalloc(sizeof *conn);
     int one = 1;
     setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one);
@@ -1138,178 +1125,28 @@ static void add_conn(struct http_server *server, int fd)
     fl_list_add_last(&server->conns, &conn->link);
     server->conn_count++;
     net_deadline_start(&server->head_deadlines, &conn->deadline);
-}
-
-static void on_accept_pause_over(struct net_timer *timer)
-{
-    set_accepting(FL_CONTAINER(timer, struct http_server, accept_pause), true);
-}
-
-static void on_acceptable(uv_poll_t *poll, int status, int events)
-{
-    struct listener *listener = poll->data;
-    struct http_server *server = listener->server;
-    (void)status;
-    (void)events;
-    net_loop_mark_turn(server->settings.loop);
-    for (int i = 0; i < MOST_ACCEPTS_PER_EVENT; i++) {
-        if (server->conn_count >= server->settings.most_connections) {
-            set_accepting(server, false);
-            return;
-        }
-        int fd = accept4(listener->fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
-        if (fd >= 0) {
-            add_conn(server, fd);
-            continue;
-        }
-        if (errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM) {
-            /* The queue stays full and the descriptor readable: without a pause this would spin. */
-            set_accepting(server, false);
-            net_timer_start(server->settings.loop, &server->accept_pause,
-                            net_loop_now_ms(server->settings.loop) + ACCEPT_PAUSE_MS);
-        }
-        if (errno != EINTR && errno != ECONNABORTED)
-            return;
-    }
-}
-
-static void set_accepting(struct http_server *server, bool on)
-{
-    if (on == server->is_accepting || server->is_stopped)
-        return;
-    if (on && server->conn_count >= server->settings.most_connections)
-        return;
-    server->is_accepting = on;
-    for (int i = 0; i < server->listener_count; i++) {
-        if (on)
-            uv_poll_start(server->listeners[i].poll, UV_READABLE, on_acceptable);
-        else
-            uv_poll_stop(server->listeners[i].poll);
-    }
-}
-
-static enum fl_err add_listener(struct http_server *server, int fd, const char *path,
-                                struct fl_error *error)
-{
-    struct listener *listener = &server->listeners[server->listener_count];
-    uv_poll_t *poll = fl_zalloc(sizeof *poll);
-    if (listen(fd, 4096) != 0 || uv_poll_init(net_loop_uv(server->settings.loop), poll, fd) != 0) {
-        int failed = errno;
-        fl_free(poll);
-        close(fd);
-        return fl_error_set(error, FL_ERR_SYSTEM, FL_CLASS_FATAL, "listen: %s", strerror(failed));
-    }
-    *listener = (struct listener){server, poll, fd, path ? fl_strdup(fl_slice_str(path)) : NULL};
-    poll->data = listener;
-    server->listener_count++;
-    if (server->is_accepting)
-        uv_poll_start(poll, UV_READABLE, on_acceptable);
-    else
-        set_accepting(server, true);
-    return FL_OK;
-}
-
-union any_address {
-    struct sockaddr any;
-    struct sockaddr_in in;
-    struct sockaddr_in6 in6;
-};
-
-static bool parse_address(const char *text, uint16_t port, union any_address *address,
-                          socklen_t *len)
-{
-    memset(address, 0, sizeof *address);
-    if (inet_pton(AF_INET, text, &address->in.sin_addr) == 1) {
-        address->in.sin_family = AF_INET;
-        address->in.sin_port = htons(port);
-        *len = sizeof address->in;
-        return true;
-    }
-    if (*text == 0 || inet_pton(AF_INET6, text, &address->in6.sin6_addr) == 1) {
-        address->in6.sin6_family = AF_INET6;
-        address->in6.sin6_port = htons(port);
-        *len = sizeof address->in6;
-        return true;
-    }
-    return false;
+    if (server->conn_count >= server->settings.most_connections)
+        http_listeners_set_open(&server->listeners, false);
 }
 
 enum fl_err http_server_listen(struct http_server *server, const char *address, uint16_t port,
                                bool reuse_port, uint16_t *bound_port, struct fl_error *error)
 {
-    union any_address at;
-    socklen_t len;
-    int one = 1, zero = 0;
-    if (server->listener_count == MOST_LISTENERS)
-        return fl_error_set(error, FL_ERR_TOO_LARGE, FL_CLASS_REJECT,
-                            "more than %d listen addresses", MOST_LISTENERS);
-    if (!parse_address(address, port, &at, &len))
-        return fl_error_set(error, FL_ERR_INVALID, FL_CLASS_REJECT,
-                            "listen tcp %s:%u: not a numeric address", address, port);
-    int fd = socket(at.any.sa_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-    if (fd < 0 && *address == 0) {
-        /* No IPv6 on this machine. */
-        return http_server_listen(server, "0.0.0.0", port, reuse_port, bound_port, error);
-    }
-    setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof one);
-    if (reuse_port)
-        setsockopt(fd, SOL_SOCKET, SO_REUSEPORT, &one, sizeof one);
-    if (at.any.sa_family == AF_INET6)
-        setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, *address ? &one : &zero, sizeof one);
-    if (fd < 0 || bind(fd, &at.any, len) != 0) {
-        int failed = errno;
-        if (fd >= 0)
-            close(fd);
-        return fl_error_set(error, FL_ERR_SYSTEM, FL_CLASS_RETRY, "listen tcp %s:%u: bind: %s",
-                            address, port, strerror(failed));
-    }
-    if (bound_port && getsockname(fd, &at.any, &len) == 0)
-        *bound_port = ntohs(at.any.sa_family == AF_INET ? at.in.sin_port : at.in6.sin6_port);
-    return add_listener(server, fd, NULL, error);
+    return http_listeners_add(&server->listeners, address, port, reuse_port, bound_port, error);
 }
 
 enum fl_err http_server_listen_unix(struct http_server *server, const char *path,
                                     struct fl_error *error)
 {
-    struct sockaddr_un at = {.sun_family = AF_UNIX};
-    if (strlen(path) >= sizeof at.sun_path || server->listener_count == MOST_LISTENERS)
-        return fl_error_set(error, FL_ERR_TOO_LARGE, FL_CLASS_REJECT,
-                            "listen unix %s: path too long", path);
-    snprintf(at.sun_path, sizeof at.sun_path, "%s", path);
-    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-    unlink(path);
-    if (fd < 0 || bind(fd, (struct sockaddr *)&at, sizeof at) != 0) {
-        int failed = errno;
-        if (fd >= 0)
-            close(fd);
-        return fl_error_set(error, FL_ERR_SYSTEM, FL_CLASS_FATAL, "listen unix %s: bind: %s", path,
-                            strerror(failed));
-    }
-    return add_listener(server, fd, path, error);
-}
-
-static void free_poll(uv_handle_t *handle)
-{
-    fl_free(handle);
+    return http_listeners_add_unix(&server->listeners, path, error);
 }
 
 void http_server_stop(struct http_server *server)
 {
     if (server->is_stopped)
         return;
-    set_accepting(server, false);
     server->is_stopped = true;
-    net_timer_stop(server->settings.loop, &server->accept_pause);
-    for (int i = 0; i < server->listener_count; i++) {
-        struct listener *listener = &server->listeners[i];
-        uv_poll_stop(listener->poll);
-        uv_close((uv_handle_t *)listener->poll, free_poll);
-        close(listener->fd);
-        if (listener->path)
-            unlink(listener->path);
-        FL_FREE(listener->path);
-    }
-    server->listener_count = 0;
+    http_listeners_fini(&server->listeners);
     FL_LIST_EACH_SAFE(at, &server->conns)
     {
         struct http_conn *conn = FL_LIST_ENTRY(at, struct http_conn, link);
@@ -1325,7 +1162,7 @@ struct http_server *http_server_new(const struct http_server_settings *settings)
     struct http_server *server = fl_zalloc(sizeof *server);
     struct net_loop *loop = settings->loop;
     server->settings = *settings;
-    server->accept_pause.expired = on_accept_pause_over;
+    http_listeners_init(&server->listeners, loop, on_accepted, server);
     server->bury.run = bury;
     fl_list_init(&server->conns);
     fl_list_init(&server->dead);

@@ -12,6 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/un.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -602,6 +603,51 @@ static void a_client_that_takes_nothing_is_dropped_however_many_answers_queue(vo
     close(client.fd);
 }
 
+static void a_unix_socket_replaces_a_stale_file_and_removes_its_own(void **state)
+{
+    char folder[] = "/tmp/fairlead-http-XXXXXX", path[64];
+    struct sockaddr_un to = {.sun_family = AF_UNIX};
+    struct fl_error error;
+    struct client client = {.len = 0};
+    (void)state;
+    assert_non_null(mkdtemp(folder));
+    snprintf(path, sizeof path, "%s/socket", folder);
+    fclose(fopen(path, "w"));
+    assert_int_equal(http_server_listen_unix(server, path, &error), FL_OK);
+    answers_at_once = true;
+    snprintf(to.sun_path, sizeof to.sun_path, "%s", path);
+    client.fd = socket(AF_UNIX, SOCK_STREAM, 0);
+    assert_int_equal(connect(client.fd, (struct sockaddr *)&to, sizeof to), 0);
+    send_text(&client, GET("/a"));
+    RUN_UNTIL(strstr(received(&client), "HTTP/1.1 200"));
+    hang_up(&client);
+    http_server_stop(server);
+    assert_int_equal(access(path, F_OK), -1);
+    assert_int_equal(rmdir(folder), 0);
+}
+
+static void addresses_that_cannot_be_had_are_told(void **state)
+{
+    struct fl_error error;
+    char path[200];
+    uint16_t other = 0;
+    (void)state;
+    assert_int_equal(http_server_listen(server, "127.0.0.1", port, false, NULL, &error),
+                     FL_ERR_SYSTEM);
+    assert_non_null(strstr(error.text, "bind: Address already in use"));
+    assert_int_equal(http_server_listen(server, "localhost", 0, false, NULL, &error),
+                     FL_ERR_INVALID);
+    assert_int_equal(http_server_listen(server, "", 0, false, &other, &error), FL_OK);
+    assert_int_not_equal(other, 0);
+    memset(path, 'x', sizeof path - 1);
+    path[sizeof path - 1] = 0;
+    assert_int_equal(http_server_listen_unix(server, path, &error), FL_ERR_TOO_LARGE);
+    enum fl_err err = FL_OK;
+    for (int i = 0; i < 20 && !err; i++)
+        err = http_server_listen(server, "127.0.0.1", 0, false, NULL, &error);
+    assert_int_equal(err, FL_ERR_TOO_LARGE);
+}
+
 #define CASE(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 
 int main(void)
@@ -628,6 +674,8 @@ int main(void)
         CASE(waiting_too_long_for_the_budget_fails),
         CASE(at_the_bound_of_connections_accepting_stops),
         CASE(a_client_that_takes_nothing_is_dropped_however_many_answers_queue),
+        CASE(a_unix_socket_replaces_a_stale_file_and_removes_its_own),
+        CASE(addresses_that_cannot_be_had_are_told),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
