@@ -24,14 +24,12 @@ static int64_t now_ms(const struct gateway *gateway)
     return net_loop_now_ms(gateway->loop);
 }
 
-static void stop_loop(struct gateway *gateway, int status)
+static void stop_loop(struct gateway *gateway)
 {
     struct gw_shutdown *shutdown = &gateway->shutdown;
     net_timer_stop(gateway->loop, &shutdown->grace_timer);
     net_timer_stop(gateway->loop, &shutdown->block_timer);
     shutdown->phase = GW_STOPPED;
-    if (status > gateway->exit_status)
-        gateway->exit_status = status;
     net_loop_stop(gateway->loop);
 }
 
@@ -39,7 +37,8 @@ static void on_grace_over(struct net_timer *timer)
 {
     struct gateway *gateway = gateway_of(FL_CONTAINER(timer, struct gw_shutdown, grace_timer));
     FL_WARN(gateway->log, SCOPE, "Graceful shutdown timeout exceeded, forcing shutdown");
-    stop_loop(gateway, 1);
+    /* What did not end in time is not taken apart either: that could hang once more. */
+    _exit(1);
 }
 
 static void start_closing(struct gateway *gateway)
@@ -61,7 +60,7 @@ void gw_shutdown_check(struct gateway *gateway)
         FL_INFO(gateway->log, SCOPE, "Dapr runtime stopped");
         if (gateway->exit_status == 0)
             FL_INFO(gateway->log, SCOPE, "Daprd shutdown gracefully");
-        stop_loop(gateway, 0);
+        stop_loop(gateway);
     }
 }
 
