@@ -263,6 +263,7 @@ static void begin_hand(struct gateway *gateway, struct http_exchange *exchange)
         fl_arena_fini(&hand->arena);
     fl_buffer_clear(&hand->lines);
     hand->exchange = exchange;
+    hand->head_at = head->method.data;
     hand->endpoint = GW_ENDPOINT_NONE;
     hand->pubsub_name = hand->topic_name = hand->key = hand->query = FL_SLICE_NULL;
     hand->fields = (struct gw_request_fields){0};
@@ -654,12 +655,13 @@ static void on_head(struct http_exchange *exchange, void *context, uint64_t *mos
         api->hand.exchange = NULL;
 }
 
-/* The hand may hold another request by now: one whose body came in pieces is looked at again. Its
- * answer at the head would have ended it, so it is routed as before. */
+/* One whose body came in pieces is looked at again: the hand may hold another request by now, and
+ * the head's bytes have moved in any case. Its answer at the head would have ended it, so it is
+ * routed as before. */
 static bool retake(struct gw_port *port, struct http_exchange *exchange)
 {
     struct gw_api_hand *hand = &port->gateway->api.hand;
-    if (hand->exchange == exchange)
+    if (hand->exchange == exchange && hand->head_at == http_exchange_head(exchange)->method.data)
         return true;
     begin_hand(port->gateway, exchange);
     return route(port, hand);

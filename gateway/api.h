@@ -56,6 +56,7 @@ struct gw_request_fields {
 /* The request in hand, from the head to the end of the callback. */
 struct gw_api_hand {
     struct http_exchange *exchange; /* NULL: none */
+    const char *head_at;            /* where the head's bytes stand, into which the slices point */
     enum gw_endpoint endpoint;
     struct gw_call_info info;
     struct gw_request_fields fields;

@@ -642,8 +642,9 @@ static void fail_body(struct http_conn *conn, enum http_body_failure why)
     struct http_server *server = conn->server;
     struct http_exchange *exchange = conn->reading;
     struct http_refusal ignored;
-    struct fl_buffer head = conn->head;
-    conn->head = (struct fl_buffer){0};
+    /* The head that the handler looks at stands in one of these. */
+    struct fl_buffer head = conn->head, in = conn->in;
+    conn->head = conn->in = (struct fl_buffer){0};
     if (head.len)
         http_parse_request(fl_buffer_slice(&head), HTTP_MOST_HEAD_BYTES, &server->parsed, &ignored);
     server->parsed_body = FL_SLICE_NULL;
@@ -655,6 +656,7 @@ static void fail_body(struct http_conn *conn, enum http_body_failure why)
     net_deadline_stop(&conn->deadline);
     server->settings.handler->on_body_failed(exchange, why, server->settings.context);
     fl_buffer_fini(&head);
+    fl_buffer_fini(&in);
 }
 
 static void deliver_request(struct http_conn *conn, struct http_exchange *exchange,
