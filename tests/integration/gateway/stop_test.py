@@ -129,6 +129,19 @@ class Stop(Story):
         self.assertIn("Force shutdown requested, exiting immediately without graceful shutdown",
                       gateway.log())
 
+    def test_hangup_starts_anew_in_the_same_process(self):
+        """What is in flight is finished first; the application is asked again."""
+        app, gateway, held = self.with_one_in_flight("--dapr-graceful-shutdown-seconds", "60")
+        gateway.signal(signal.SIGHUP)
+        gateway.wait_for(lambda: self.is_refused(gateway), "no new connections")
+        app.subscriptions.append(subscription("more"))
+        held.set()
+        gateway.wait_for(lambda: gateway.health() == 204, "healthz is 204")
+        self.published(gateway, "more", 2)
+        app.wait_got("/more", 1)
+        self.assertEqual(len(app.got("/dapr/subscribe", "GET")), 2)
+        self.assertEqual(len(app.got("/t")), 1)
+
     def test_while_it_waits_for_the_application(self):
         app = self.app(start=False)
         gateway = self.gateway(app=app, awaits="healthz/outbound")
