@@ -8,6 +8,7 @@
 #include "base/alloc.h"
 #include "base/random.h"
 #include "base/version.h"
+#include "gateway/api_path.h"
 #include "gateway/gateway.h"
 #include "gateway/metrics.h"
 #include "gateway/subscriptions.h"
@@ -228,9 +229,11 @@ static void probe(struct gw_app *app)
 {
     const struct config_flags *flags = app->gateway->flags;
     fl_buffer_clear(&app->probe_bytes);
+    fl_buffer_append_str(&app->probe_bytes, "GET ");
+    gw_target_append(&app->probe_bytes, flags->app_health_check_path);
     fl_buffer_printf(&app->probe_bytes,
-                     "GET %.*s HTTP/1.1\r\nHost: %s\r\nUser-Agent: Fairlead/" FL_VERSION "\r\n\r\n",
-                     FL_SLICE_ARG(flags->app_health_check_path), fl_buffer_cstr(&app->host));
+                     " HTTP/1.1\r\nHost: %s\r\nUser-Agent: Fairlead/" FL_VERSION "\r\n\r\n",
+                     fl_buffer_cstr(&app->host));
     app->probe = (struct http_call){.parts = {{app->probe_bytes.data, app->probe_bytes.len}},
                                     .part_count = 1,
                                     .timeout_ms = flags->app_health_probe_timeout_ms,

@@ -12,7 +12,7 @@
 
 #define SCOPE "dapr.runtime"
 
-enum { FORCE_DELAY_MS = 100 };
+enum { FORCE_DELAY_MS = 100, MOST_DRAIN_MS = 30000 };
 
 static struct gateway *gateway_of(struct gw_shutdown *shutdown)
 {
@@ -48,9 +48,22 @@ static void start_closing(struct gateway *gateway)
     gw_shutdown_check(gateway);
 }
 
+/* The period is counted from the end of the deliveries that were under way. */
+static void start_block_period(struct gateway *gateway)
+{
+    gateway->shutdown.drains_first = false;
+    net_timer_start(gateway->loop, &gateway->shutdown.block_timer,
+                    now_ms(gateway) + gateway->flags->block_shutdown_ms);
+}
+
 void gw_shutdown_check(struct gateway *gateway)
 {
     struct gw_shutdown *shutdown = &gateway->shutdown;
+    if (shutdown->phase == GW_BLOCKING && shutdown->drains_first &&
+        gw_subscriptions_in_flight(gateway) == 0) {
+        start_block_period(gateway);
+        return;
+    }
     if (shutdown->phase == GW_DRAINING && gw_subscriptions_in_flight(gateway) == 0 &&
         gw_api_is_quiet(gateway)) {
         start_closing(gateway);
@@ -91,6 +104,10 @@ void gw_shutdown_begin(struct gateway *gateway)
 static void on_block_over(struct net_timer *timer)
 {
     struct gateway *gateway = gateway_of(FL_CONTAINER(timer, struct gw_shutdown, block_timer));
+    if (gateway->shutdown.drains_first) {
+        start_block_period(gateway);
+        return;
+    }
     FL_INFO(gateway->log, SCOPE, "Block shutdown period expired, entering shutdown...");
     gw_shutdown_begin(gateway);
 }
@@ -110,11 +127,10 @@ static bool app_is_unhealthy(const struct gateway *gateway)
 
 static void start_blocking(struct gateway *gateway)
 {
-    int64_t block_ms = gateway->flags->block_shutdown_ms;
     struct fl_buffer period = {0};
     gateway->shutdown.phase = GW_BLOCKING;
     gateway->is_ready = false;
-    gw_duration_append(&period, block_ms);
+    gw_duration_append(&period, gateway->flags->block_shutdown_ms);
     FL_INFO(gateway->log, SCOPE,
             "Blocking graceful shutdown for %s or until app reports unhealthy...",
             fl_buffer_cstr(&period));
@@ -124,7 +140,9 @@ static void start_blocking(struct gateway *gateway)
         gw_shutdown_on_health(gateway, false);
         return;
     }
-    net_timer_start(gateway->loop, &gateway->shutdown.block_timer, now_ms(gateway) + block_ms);
+    gateway->shutdown.drains_first = true;
+    net_timer_start(gateway->loop, &gateway->shutdown.block_timer, now_ms(gateway) + MOST_DRAIN_MS);
+    gw_shutdown_check(gateway);
 }
 
 static void on_signal(int number, void *context)

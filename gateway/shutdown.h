@@ -24,7 +24,8 @@ enum gw_phase { GW_RUNNING, GW_BLOCKING, GW_DRAINING, GW_CLOSING, GW_STOPPED };
 struct gw_shutdown {
     enum gw_phase phase;
     struct net_timer block_timer, grace_timer, force_timer, settle_timer;
-    bool restarts; /* SIGHUP: the process goes on with configuration read anew */
+    bool restarts;     /* SIGHUP: the process goes on with configuration read anew */
+    bool drains_first; /* the block period has not begun: deliveries under way end first */
     int64_t deadline_at_ms;
 };
 
