@@ -1,8 +1,8 @@
 /* A growing run of bytes that its holder owns.
  *
  * A zeroed struct is an empty buffer. Appending doubles the room. The plain functions abort when
- * memory is gone and are for text of bounded size; the `try_` ones are for payloads. A buffer may
- * be given a bound: an append that would pass it fails and leaves the buffer as it was.
+ * memory is gone and are for text of bounded size; the `try_` ones are for payloads: they
+ * fail politely and leave the buffer as it was. Bounds are the holder's.
  *
  * Thread: one at a time.
  */

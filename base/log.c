@@ -154,10 +154,8 @@ void fl_log_write_fields(const struct fl_log *log, enum fl_log_level level, bool
         fl_buffer_append_str(&out, "time=");
         append_quoted(&out, head[0].value, false);
         append_field(&out, &head[1], false);
-        if (msg.len) {
-            fl_buffer_append_str(&out, " msg=");
-            append_quoted(&out, msg, false);
-        }
+        if (msg.len)
+            append_field(&out, &head[2], false);
     }
     if (log->app_id[0])
         add(&record, "app_id", fl_slice_str(log->app_id), false);

@@ -23,11 +23,17 @@
 #ifdef HAS_TSAN
 void __tsan_acquire(void *address);
 void __tsan_release(void *address);
+void __tsan_ignore_thread_begin(void);
+void __tsan_ignore_thread_end(void);
 #define ANNOTATE_ACQUIRE(address) __tsan_acquire(address)
 #define ANNOTATE_RELEASE(address) __tsan_release(address)
+#define IGNORE_BEGIN() __tsan_ignore_thread_begin()
+#define IGNORE_END() __tsan_ignore_thread_end()
 #else
 #define ANNOTATE_ACQUIRE(address) ((void)(address))
 #define ANNOTATE_RELEASE(address) ((void)(address))
+#define IGNORE_BEGIN() ((void)0)
+#define IGNORE_END() ((void)0)
 #endif
 
 void fl_mailbox_init(struct fl_mailbox *mailbox, fl_mailbox_wake_fn *wake, void *context)
@@ -41,7 +47,10 @@ void fl_mailbox_init(struct fl_mailbox *mailbox, fl_mailbox_wake_fn *wake, void 
 void fl_mailbox_post(struct fl_mailbox *mailbox, struct fl_mailbox_entry *entry)
 {
     ANNOTATE_RELEASE(&mailbox->stack);
+    /* The push itself writes the entry's link after the release; the pop orders it, unseen. */
+    IGNORE_BEGIN();
     ck_stack_push_upmc(&mailbox->stack, &entry->link);
+    IGNORE_END();
     atomic_thread_fence(memory_order_seq_cst);
     if (atomic_load_explicit(&mailbox->is_asleep, memory_order_relaxed) &&
         atomic_exchange_explicit(&mailbox->is_asleep, false, memory_order_acq_rel))

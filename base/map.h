@@ -1,4 +1,5 @@
-/* A hash map from byte strings to pointers, in insertion order.
+/* A hash map from byte strings to pointers, in insertion order (a key that was removed and is set
+ * again may keep its former place).
  *
  * Keys are copied. Values are borrowed: the holder frees them. The hash is seeded per process, so a
  * peer cannot choose colliding keys. A zeroed struct is an empty map.
