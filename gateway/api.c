@@ -141,11 +141,13 @@ struct gw_request *gw_request_new(struct gateway *gateway, struct gw_api_hand *h
     if (first) {
         request = FL_LIST_ENTRY(first, struct gw_request, link);
         fl_list_remove(first);
+        api->free_request_count--;
         memset(request, 0, sizeof *request);
     } else {
         request = fl_zalloc(sizeof *request);
     }
     fl_list_init(&request->link);
+    api->request_count++;
     request->gateway = gateway;
     request->exchange = hand->exchange;
     request->topic = hand->topic;
@@ -181,12 +183,19 @@ void gw_request_free(struct gw_request **pointer)
 {
     struct gw_request *request = *pointer;
     struct gateway *gateway = request->gateway;
+    struct gw_api *api = &gateway->api;
     *pointer = NULL;
     gw_topic_release(&request->topic);
     fl_buffer_fini(&request->kept);
-    fl_list_add_first(&gateway->api.free_requests, &request->link);
+    api->request_count--;
+    if (api->free_request_count < MOST_FREE_REQUESTS) {
+        api->free_request_count++;
+        fl_list_add_first(&api->free_requests, &request->link);
+    } else {
+        fl_free(request);
+    }
     if (gateway->shutdown.phase != GW_RUNNING)
-        net_loop_defer(gateway->loop, &gateway->api.stop_check);
+        net_loop_defer(gateway->loop, &api->stop_check);
 }
 
 /* --- heads --- */
@@ -869,7 +878,7 @@ void gw_api_stop(struct gateway *gateway)
 
 bool gw_api_is_quiet(const struct gateway *gateway)
 {
-    return http_server_busy_count(gateway->api.main.server) == 0;
+    return gateway->api.request_count == 0 && http_server_busy_count(gateway->api.main.server) == 0;
 }
 
 void gw_api_fini(struct gateway *gateway)

@@ -84,8 +84,10 @@ struct gw_api {
         is_invoke_allowed;
     uint64_t most_body_bytes;
     struct gw_api_hand hand;
+    size_t request_count;         /* of gw_request: those under way */
     struct fl_list free_requests; /* of gw_request */
-    struct fl_map extended;       /* set by PUT /v1.0/metadata/{key} */
+    size_t free_request_count;
+    struct fl_map extended; /* set by PUT /v1.0/metadata/{key} */
     size_t extended_bytes;
     struct net_timer listen_timer;
     int64_t listen_until_ms;
@@ -98,7 +100,7 @@ void gw_api_init(struct gateway *gateway);
  * or gateway_fail. */
 void gw_api_start(struct gateway *gateway);
 void gw_api_stop(struct gateway *gateway);
-/* Every request is answered. */
+/* Every request is answered, and nothing is under way for clients that are gone. */
 bool gw_api_is_quiet(const struct gateway *gateway);
 void gw_api_fini(struct gateway *gateway);
 

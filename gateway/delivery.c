@@ -22,6 +22,9 @@
 
 enum { OLD_DELIVERY_MS = 60000, WARN_INTERVAL_MS = 60000 };
 
+/* Nothing was found yet that the event may be sent to. */
+static const uint32_t NO_WAY = UINT32_MAX;
+
 static void attempt(struct gw_delivery *delivery);
 
 void gw_delivery_set_state(struct gw_delivery *delivery, enum gw_delivery_state state)
@@ -396,7 +399,7 @@ static void attempt(struct gw_delivery *delivery)
     struct gw_subscription *subscription = delivery->subscription;
     struct gw_way *way = &subscription->ways[delivery->way];
     struct fl_slice fields;
-    if (delivery->state == GW_DELIVERY_RETRY_WAIT && !delivery->view) {
+    if (delivery->way == NO_WAY) {
         gw_delivery_begin(delivery);
         return;
     }
@@ -443,6 +446,7 @@ enum gw_delivery_route gw_delivery_prepare(struct gw_delivery *delivery)
     struct gw_subscription *subscription = delivery->subscription;
     struct route_choice choice;
     struct fl_error error;
+    delivery->way = NO_WAY;
     if (subscription->is_raw_bad || (!delivery->view && make_view(delivery)))
         return GW_ROUTE_FAILED;
     const struct ce_event *view = delivery->view;

@@ -111,7 +111,9 @@ void gw_publish_must_wait(struct gw_publish *publish)
 
 void gw_publishing_init(struct gateway *gateway)
 {
-    net_deadlines_init(&gateway->publishing.waits, gateway->loop, gateway->flags->publish_wait_ms,
+    /* A class of no duration never expires; who may not wait waits for the shortest one. */
+    int64_t wait_ms = gateway->flags->publish_wait_ms;
+    net_deadlines_init(&gateway->publishing.waits, gateway->loop, wait_ms > 0 ? wait_ms : 1,
                        on_wait_over);
 }
 

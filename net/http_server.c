@@ -35,6 +35,7 @@
 enum {
     READ_BYTES = 16 * 1024,
     LINGER_MS = 2000,
+    STOPPED_BODY_MS = 3000,
     MOST_LINGER_BYTES = 8 * 1024 * 1024,
     MOST_UNSENT_BYTES = 64 * 1024,
     MOST_FREE_EXCHANGES = 1024,
@@ -89,7 +90,7 @@ struct http_server {
     struct http_listeners listeners;
     bool is_stopped;
     struct net_deadlines head_deadlines, body_deadlines, wait_deadlines, idle_deadlines,
-        write_deadlines, linger_deadlines;
+        write_deadlines, linger_deadlines, stopped_deadlines;
     struct fl_list conns;
     struct fl_list dead; /* connections to free at the end of the turn */
     struct net_task bury;
@@ -742,11 +743,19 @@ static struct fl_slice take_body(struct http_conn *conn, struct fl_slice bytes)
     }
 }
 
+/* A body that comes slowly must not use up the time that stopping may take. */
+static void start_body_time(struct http_conn *conn)
+{
+    struct http_server *server = conn->server;
+    net_deadline_start(server->is_stopped ? &server->stopped_deadlines : &server->body_deadlines,
+                       &conn->deadline);
+}
+
 static void begin_body(struct http_conn *conn)
 {
     struct http_exchange *exchange = conn->reading;
     conn->state = CONN_BODY;
-    net_deadline_start(&conn->server->body_deadlines, &conn->deadline);
+    start_body_time(conn);
     if (!conn->is_body_chunked && fl_buffer_try_reserve(&conn->body, (size_t)conn->body_length)) {
         fail_body(conn, HTTP_BODY_NO_MEMORY);
         return;
@@ -789,6 +798,13 @@ static void start_body(struct http_conn *conn, struct http_exchange *exchange, s
     conn->body_length = length;
     conn->chunked = (struct http_chunked){0};
     fl_buffer_append_slice(&conn->head, head);
+    if (length > budget->total_bytes && !is_chunked) {
+        /* Room for it will never come. */
+        fail_body(conn, HTTP_BODY_TOO_LARGE);
+        return;
+    }
+    if (length > budget->total_bytes)
+        conn->body_length = budget->total_bytes;
     /* An unlimited chunked body cannot say its size beforehand: it asks for a quarter of the
      * budget. */
     size_t wish =
@@ -1154,6 +1170,8 @@ void http_server_stop(struct http_server *server)
         struct http_conn *conn = FL_LIST_ENTRY(at, struct http_conn, link);
         if (conn->exchange_count == 0 && conn->out.len == 0 && conn->state != CONN_LINGER)
             close_conn(conn);
+        else if (conn->state == CONN_BODY)
+            start_body_time(conn);
     }
 }
 
@@ -1177,6 +1195,7 @@ struct http_server *http_server_new(const struct http_server_settings *settings)
     net_deadlines_init(&server->write_deadlines, loop, settings->write_timeout_ms,
                        on_write_timeout);
     net_deadlines_init(&server->linger_deadlines, loop, LINGER_MS, on_plain_timeout);
+    net_deadlines_init(&server->stopped_deadlines, loop, STOPPED_BODY_MS, on_body_timeout);
     return server;
 }
 
@@ -1207,6 +1226,7 @@ void http_server_free(struct http_server **pointer)
     net_deadlines_fini(&server->idle_deadlines);
     net_deadlines_fini(&server->write_deadlines);
     net_deadlines_fini(&server->linger_deadlines);
+    net_deadlines_fini(&server->stopped_deadlines);
     fl_free(server);
 }
 
