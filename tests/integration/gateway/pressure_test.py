@@ -14,6 +14,7 @@ import resource
 import select
 import socket
 import sys
+import time
 import unittest
 
 from harness import (IS_SANITIZED, OK, Client, Story, component, metric_of, subscription, wait_for)
@@ -219,7 +220,8 @@ class Pressure(Story):
         self.check_growth(gateway, f"closed loop, {rate:.0f}/s against {rate / 10:.0f}/s")
         pause[0] = 0
         app.wait_got("/t", count)
-        self.assertEqual([r.data[0] for r in app.got("/t")], sorted(r.data[0] for r in app.got("/t")))
+        # They publish at the same time, so only their number bounds who is before whom.
+        self.assertLess(max(abs(at - r.data[0]) for at, r in enumerate(app.got("/t"))), 64)
         self.assertEqual({r.data[0] for r in app.got("/t")}, set(range(count)))
         self.assertEqual(len(app.got("/t")), count)
         gateway.wait_for(lambda: self.used(gateway) < 64 * 1024, "the budget is given back")
@@ -230,12 +232,12 @@ class Pressure(Story):
         app = self.app(subscription("t"), on_event=lambda request: held.wait() and OK)
         gateway = self.start(app, 8 * MIB, "--publish-wait", "400ms")
         count = self.fill(gateway, "t", 64 * 1024)
-        began = os.times().elapsed
+        began = time.monotonic()
         swarm = self.swarm(gateway, 40)
         for number, flow in enumerate(list(swarm.flows.values())):
             swarm.send(flow, publish_bytes("t", b'"' + b"y" * (70000 if number < 20 else 10000) + b'"'))
         gateway.wait_for(lambda: swarm.turn() or sum(swarm.statuses.values()) == 40, "40 answers")
-        self.assertGreaterEqual(os.times().elapsed - began, 0.4)
+        self.assertGreater(time.monotonic() - began, 0.395)  # the loop's clock has milliseconds
         self.assertEqual(dict(swarm.statuses), {429: 40})
         for head in swarm.refusals:
             self.assertIn("\r\nretry-after: 1", head)
