@@ -730,6 +730,7 @@ static struct http_server *make_server(struct gateway *gateway, struct gw_port *
     settings.most_connections = (size_t)gateway->flags->max_connections;
     settings.body_wait_ms =
         gateway->flags->publish_wait_ms > 0 ? gateway->flags->publish_wait_ms : 1;
+    settings.quiet = &gateway->api.stop_check;
     return http_server_new(&settings);
 }
 
@@ -887,9 +888,9 @@ void gw_api_fini(struct gateway *gateway)
     if (!api->main.gateway)
         return;
     net_timer_stop(gateway->loop, &api->listen_timer);
-    net_loop_cancel(gateway->loop, &api->stop_check);
     http_server_free(&api->main.server);
     http_server_free(&api->public.server);
+    net_loop_cancel(gateway->loop, &api->stop_check);
     gw_topic_release(&api->hand.topic);
     fl_arena_fini(&api->hand.arena);
     fl_buffer_fini(&api->hand.lines);

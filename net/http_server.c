@@ -163,9 +163,11 @@ static void free_exchange(struct http_exchange *exchange)
 static void unlink_exchange(struct http_exchange *exchange)
 {
     fl_list_remove(&exchange->link);
+    struct http_server *server = exchange->server;
     exchange->conn->exchange_count--;
-    exchange->server->busy_count--;
     exchange->conn = NULL;
+    if (--server->busy_count == 0 && server->is_stopped && server->settings.quiet)
+        net_loop_defer(server->settings.loop, server->settings.quiet);
 }
 
 static struct http_exchange *first_exchange(const struct http_conn *conn)

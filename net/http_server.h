@@ -20,6 +20,7 @@
 
 struct fl_budget;
 struct net_loop;
+struct net_task;
 struct http_server;
 struct http_conn;
 
@@ -58,6 +59,7 @@ struct http_server_settings {
     int64_t body_wait_ms;     /* in line for the budget */
     int64_t idle_timeout_ms;  /* between requests */
     int64_t write_timeout_ms; /* without a byte of progress */
+    struct net_task *quiet;   /* deferred when a stopped server owes no answer any more; or NULL */
 };
 
 /* A settings struct with the defaults of everything but loop, budget, handler and context. */
