@@ -1,9 +1,10 @@
 """What an application can do to a delivery, and how often it is tried then.
 
 Each way to misbehave meets each policy, on topics of its own, two messages a topic: no policy (the
-house's back-off, for ever), a Resiliency with maxRetries 3, a dead letter topic, and both. The
-attempts are counted by the application and held against the table below. Whatever happens, each
-message is settled once, in order, and topics on which the application behaves notice nothing.
+house's back-off, for ever; by the gateway where messages stay in order, by the broker in parallel),
+a Resiliency with maxRetries 3, a dead letter topic, and both. The attempts are counted by the
+application and held against the table below. Whatever happens, each message is settled once, and in
+order unless in parallel, and topics on which the application behaves notice nothing.
 
 A request that is closed without an answer on a kept connection is sent again on a fresh one and is
 no attempt: the gateway cannot know whether the application ever saw it.
@@ -25,7 +26,9 @@ spec:
     components:
       retried: {inbound: {retry: three}}
 """
-DOCUMENTS = (component("plain"), component("retried"), RESILIENCY)
+DOCUMENTS = (component("plain"), component("retried"),
+             component("parallel", concurrencyMode="parallel"), RESILIENCY)
+PUBSUBS = ("plain", "retried", "parallel")
 MESSAGES = 2
 SLOW_S = 90
 HALF = Cut(b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nhalf")
@@ -33,11 +36,12 @@ HALF = Cut(b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nhalf")
 # policy: (component, has a dead letter topic, attempts that fail before the application behaves)
 POLICIES = {
     "none": ("plain", False, 2),
+    "in parallel": ("parallel", False, 2),
     "maxRetries 3": ("retried", False, 4),
     "dead letter": ("plain", True, None),
     "both": ("retried", True, None),
 }
-FAILS = {"none": 3, "maxRetries 3": 5, "dead letter": 1, "both": 4}
+FAILS = {"none": 3, "in parallel": 3, "maxRetries 3": 5, "dead letter": 1, "both": 4}
 ONCE = dict.fromkeys(POLICIES, 1)
 
 # what the application does: (bytes of its answer, attempts by policy, is it a failure)
@@ -92,7 +96,7 @@ class Verdicts(Story):
         slow = self.hold()
         behaviour = Misbehaving(slow)
         subscriptions = [subscription("calm", pubsub=name, route=f"/calm-{name}")
-                         for name in ("plain", "retried")]
+                         for name in PUBSUBS]
         for fault in FAULTS:
             for policy, (pubsub, has_dead_letter, _) in POLICIES.items():
                 topic = topic_of(fault, policy)
@@ -118,9 +122,9 @@ class Verdicts(Story):
     def check_calm(self, gateway, app, behaviour):
         """Nothing that fails or hangs keeps the others waiting."""
         for number in range(20):
-            for pubsub in ("plain", "retried"):
+            for pubsub in PUBSUBS:
                 self.published(gateway, "calm", number, pubsub=pubsub)
-        for pubsub in ("plain", "retried"):
+        for pubsub in PUBSUBS:
             app.wait_got(f"/calm-{pubsub}", 20)
         for policy in POLICIES:
             path = "/" + topic_of("after 90 s", policy)
@@ -169,10 +173,12 @@ class Verdicts(Story):
                 is_dead = is_failure and has_dead_letter
                 is_taken = not is_dead and fault not in DROPS
                 settled = behaviour.settled
+                if policy == "in parallel":
+                    settled = {at: sorted(numbers) for at, numbers in settled.items()}
                 self.assertEqual(settled.get(path, []), every if is_taken else [], path)
                 self.assertEqual(settled.get(path + ".dead", []), every if is_dead else [], path)
-        for pubsub in ("plain", "retried"):
-            self.assertEqual(behaviour.settled[f"/calm-{pubsub}"], list(range(20)))
+        for pubsub in PUBSUBS:
+            self.assertEqual(sorted(behaviour.settled[f"/calm-{pubsub}"]), list(range(20)))
 
     def check_counters(self, gateway, behaviour):
         """The gateway's own count agrees: retried, dead-lettered, dropped or delivered."""
@@ -206,7 +212,7 @@ class Verdicts(Story):
 
         for policy, (pubsub, _, _) in POLICIES.items():
             self.published(gateway, topics[policy], policy, pubsub=pubsub)
-        least = {"none": 2, "maxRetries 3": 4}
+        least = {"none": 2, "in parallel": 2, "maxRetries 3": 4}
         for policy in least:
             gateway.wait_for(lambda p=policy: count("retried", p) >= least[p], f"retries of {policy}")
         for policy in ("dead letter", "both"):
@@ -221,7 +227,7 @@ class Verdicts(Story):
             self.assertEqual(count("delivered", policy), 1)
         self.assertEqual(count("retried", "dead letter"), 0)
         self.assertEqual(count("retried", "both"), 3)
-        self.assertEqual(len([r for r in app.got() if r.path.startswith("/gone")]), 4)
+        self.assertEqual(len([r for r in app.got() if r.path.startswith("/gone")]), len(POLICIES))
 
 
 if __name__ == "__main__":
