@@ -72,7 +72,7 @@ link = $(ALL_LDFLAGS) -o $@
 
 $(BIN): $(call object,$(MAIN) $(VERSION)) $(ARCHIVES)
 	$(call say,LINK)
-	$(Q)$(CC) $(ALL_CFLAGS) $(link) $^ $(LIBS)
+	$(Q)$(CC) $(ALL_CFLAGS) $(link) -Wl,--dynamic-list=connectors/exports.list $^ $(LIBS)
 
 define folder_archive
 $(call archive,$(1)): $(call object,$(filter-out $(MAIN) $(VERSION),$(sort $(wildcard $(1)/*.c))))

@@ -207,9 +207,13 @@ static void on_probed(struct http_call *call, const struct http_result *result)
     bool is_ok = !result->code && result->status >= 200 && result->status < 300;
     if (!result->code) {
         struct fl_slice labels[] = {gw_metrics_http_status((unsigned)result->status)};
-        gw_counter_add(
-            gw_metrics_counter(app->gateway->metrics, GW_HTTP_HEALTHPROBES_COMPLETED_COUNT, labels),
-            1);
+        struct gw_metrics *metrics = app->gateway->metrics;
+        int64_t took = net_loop_now_ms(app->gateway->loop) - app->probed_ms;
+        gw_counter_add(gw_metrics_counter(metrics, GW_HTTP_HEALTHPROBES_COMPLETED_COUNT, labels),
+                       1);
+        gw_histogram_add(
+            gw_metrics_histogram(metrics, GW_HTTP_HEALTHPROBES_ROUNDTRIP_LATENCY, labels),
+            (uint64_t)took);
     }
     net_timer_start(app->gateway->loop, &app->probe_timer,
                     net_loop_now_ms(app->gateway->loop) + flags->app_health_probe_interval_ms);
@@ -238,6 +242,7 @@ static void probe(struct gw_app *app)
                                     .part_count = 1,
                                     .timeout_ms = flags->app_health_probe_timeout_ms,
                                     .on_done = on_probed};
+    app->probed_ms = net_loop_now_ms(app->gateway->loop);
     http_pool_send(app->instances[0].pool, &app->probe);
 }
 

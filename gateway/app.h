@@ -69,7 +69,7 @@ struct gw_app {
     struct http_call probe;
     struct fl_buffer probe_bytes;
     struct net_timer probe_timer;
-    int64_t probe_failures;
+    int64_t probe_failures, probed_ms;
 };
 
 enum fl_err gw_app_init(struct gateway *gateway, struct fl_error *error) FL_MUST_USE;

@@ -216,6 +216,10 @@ void gw_delivery_failed(struct gw_delivery *delivery, int http_status, const cha
                                     now - delivery->policy_began_ms, http_status);
         if (wait >= 0) {
             gw_counter_add(subscription->retried, 1);
+            if (!delivery->counted_retry)
+                gw_subscription_count_policy(subscription, GW_RESILIENCY_ACTIVATIONS_TOTAL,
+                                             "retry");
+            delivery->counted_retry = true;
             gw_delivery_set_state(delivery, GW_DELIVERY_RETRY_WAIT);
             net_timer_start(gateway->loop, &delivery->timer, now + wait);
             return;
@@ -387,6 +391,10 @@ static void on_answer(struct http_call *http, const struct http_result *result)
         return;
     case GW_VERDICT_RETRY:
         gw_delivery_count(subscription, GW_INGRESS_RETRY, elapsed);
+        if (result->code == FL_ERR_TIMEOUT && !delivery->counted_timeout) {
+            gw_subscription_count_policy(subscription, GW_RESILIENCY_ACTIVATIONS_TOTAL, "timeout");
+            delivery->counted_timeout = true;
+        }
         bool is_error = result->code || result->status < 200 || result->status > 299;
         gw_delivery_failed(delivery, is_error ? result->status : 0,
                            result->code ? result->text : "the application asked for a retry");

@@ -44,8 +44,9 @@ struct gw_delivery {
     bool was_dropped; /* on the application's word, or expired, or without a route: on the way to
                          the dead letter topic */
     bool warned_old;
-    bool sends_stored; /* the body is the event's as stored, not the view's */
-    bool names_agent;  /* the event's metadata brings a User-Agent of its own */
+    bool counted_retry, counted_timeout; /* policies that came into effect are counted once */
+    bool sends_stored;                   /* the body is the event's as stored, not the view's */
+    bool names_agent;                    /* the event's metadata brings a User-Agent of its own */
     uint32_t way;
     struct gw_app_call call;
     struct net_timer timer;

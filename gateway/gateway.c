@@ -98,6 +98,11 @@ static enum fl_err load_resources(struct gateway *gateway, struct fl_error *erro
                               .is_strict = gateway->flags->is_strict};
     enum fl_err err = config_resources_load(&how, &gateway->resources, error);
     config_notes_write(&gateway->resources.notes, gateway->log);
+    const struct config_resiliency *resiliency = &gateway->resources.resiliency;
+    for (size_t i = 0; !err && i < resiliency->names.count; i++) {
+        struct fl_slice labels[] = {resiliency->names.items[i], resiliency->namespace};
+        gw_counter_add(gw_metrics_counter(gateway->metrics, GW_RESILIENCY_LOADED, labels), 1);
+    }
     return err;
 }
 

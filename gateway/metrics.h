@@ -68,7 +68,6 @@ enum gw_metric {
     GW_RESILIENCY_LOADED,            /* name namespace */
     GW_RESILIENCY_COUNT,             /* flow_direction name namespace policy status target */
     GW_RESILIENCY_ACTIVATIONS_TOTAL, /* flow_direction name namespace policy status target */
-    GW_RESILIENCY_CB_STATE,          /* flow_direction name namespace policy status target; gauge */
 
     GW_ERROR_CODE_TOTAL,          /* category error_code; off without recordErrorCodes */
     GW_COMPONENT_INIT_TOTAL,      /* component (its type) */

@@ -83,9 +83,6 @@ const struct gw_metric_row gw_metric_rows[GW_METRIC_COUNT] = {
     [GW_RESILIENCY_ACTIVATIONS_TOTAL] = {"dapr_resiliency_activations_total", GW_COUNTER, GW_ALWAYS,
                                          false, POLICY_LABELS,
                                          "Operations in which a resiliency policy took effect"},
-    [GW_RESILIENCY_CB_STATE] = {"dapr_resiliency_cb_state", GW_GAUGE, GW_ALWAYS, false,
-                                POLICY_LABELS,
-                                "State of a circuit breaker: 1 for the one in status, else 0"},
 
     [GW_ERROR_CODE_TOTAL] = {"dapr_error_code_total", GW_COUNTER, GW_IF_ERROR_CODES, false,
                              "category error_code", "Errors by the code that the API answered"},

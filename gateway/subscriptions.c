@@ -1,6 +1,8 @@
 /* Subscriptions: from configuration to a running feed. */
 #include "gateway/subscriptions.h"
 
+#include <stdio.h>
+
 #include <stdlib.h>
 
 #include "base/alloc.h"
@@ -83,6 +85,21 @@ static void read_metadata(struct gw_subscription *subscription)
     }
 }
 
+void gw_subscription_count_policy(struct gw_subscription *subscription, enum gw_metric metric,
+                                  const char *policy)
+{
+    const struct config_resiliency *resiliency = &subscription->gateway->resources.resiliency;
+    char target[300];
+    int len =
+        snprintf(target, sizeof target, "Pubsub_%.*s", FL_SLICE_ARG(subscription->config->pubsub));
+    size_t most = sizeof target - 1;
+    struct fl_slice labels[] = {
+        FL_SLICE_LIT("inbound"), resiliency->name,
+        resiliency->namespace,   fl_slice_str(policy),
+        FL_SLICE_LIT(""),        fl_slice_of(target, (size_t)len < most ? (size_t)len : most)};
+    gw_counter_add(gw_metrics_counter(subscription->gateway->metrics, metric, labels), 1);
+}
+
 static void attach_component(struct gw_subscription *subscription)
 {
     const struct config_subscription *config = subscription->config;
@@ -96,6 +113,10 @@ static void attach_component(struct gw_subscription *subscription)
         config_scopes_allow(&component->scopes, CONFIG_SCOPE_SUBSCRIBE, config->topic);
     subscription->policy = config_resiliency_find(&gateway->resources.resiliency, config->pubsub,
                                                   CONFIG_INBOUND, CONFIG_CATEGORY_PUBSUB);
+    if (subscription->policy.retry)
+        gw_subscription_count_policy(subscription, GW_RESILIENCY_COUNT, "retry");
+    if (subscription->policy.timeout_ms)
+        gw_subscription_count_policy(subscription, GW_RESILIENCY_COUNT, "timeout");
     if (subscription->policy.breaker)
         FL_WARN(gateway->log, SCOPE,
                 "Circuit breaker %.*s is not applied to deliveries of %.*s: this version of "

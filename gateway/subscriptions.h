@@ -17,14 +17,12 @@
 #include "config/resiliency.h"
 #include "config/subscription_resource.h"
 #include "connectors/connector.h"
+#include "gateway/metrics.h"
 #include "net/loop.h"
 
 struct gateway;
 struct gw_bulk;
 struct gw_component;
-struct gw_counter;
-struct gw_gauge;
-struct gw_histogram;
 struct route_table;
 
 /* Deliveries of one subscription that may be unsettled at a time. */
@@ -106,6 +104,10 @@ void gw_subscriptions_stop(struct gateway *gateway);
 /* Deliveries that are being worked on or settled. */
 size_t gw_subscriptions_in_flight(const struct gateway *gateway);
 void gw_subscriptions_fini(struct gateway *gateway);
+
+/* Counts the inbound policy ("retry", "timeout") that was looked up, or that came into effect. */
+void gw_subscription_count_policy(struct gw_subscription *subscription, enum gw_metric metric,
+                                  const char *policy);
 
 /* The window as it should be now. */
 void gw_subscription_apply_window(struct gw_subscription *subscription);
