@@ -17,6 +17,7 @@ import signal
 import socket
 import ssl
 import subprocess
+import sys
 import tempfile
 import threading
 import time
@@ -59,6 +60,11 @@ def wait_for(claim, what, seconds=DEADLINE_S):
             return value
         assert time.monotonic() < end, f"not within {seconds} s: {what}"
         time.sleep(0.005)
+
+
+def figure(text):
+    """Said by the test; `make soak` keeps such lines."""
+    print("\nfigure: " + text, file=sys.stderr)
 
 
 _random = random.Random(os.getpid())

@@ -17,7 +17,8 @@ import sys
 import time
 import unittest
 
-from harness import (IS_SANITIZED, OK, Client, Story, component, metric_of, subscription, wait_for)
+from harness import (IS_SANITIZED, OK, Client, Story, component, figure, metric_of, subscription,
+                     wait_for)
 
 MIB = 1024 * 1024
 
@@ -147,8 +148,8 @@ class Pressure(Story):
     def check_growth(self, gateway, what):
         most = gateway.memory_bytes("VmHWM")
         growth = most - self.idle
-        print(f"\n{what}: {most / MIB:.1f} MiB resident at most, {self.idle / MIB:.1f} idle, "
-              f"growth {100 * growth / self.memory:.0f} % of --max-memory", file=sys.stderr)
+        figure(f"{what}: {most / MIB:.1f} MiB resident at most, {self.idle / MIB:.1f} idle, "
+               f"growth {100 * growth / self.memory:.0f} % of --max-memory")
         if not IS_SANITIZED:
             self.assertLessEqual(growth, 1.1 * self.memory)
 
@@ -242,7 +243,7 @@ class Pressure(Story):
         for head in swarm.refusals:
             self.assertIn("\r\nretry-after: 1", head)
             self.assertIn("\r\ncontent-type: application/json", head)
-        refused = gateway.publish("t", b'"' + b"y" * 10000 + b'"')
+        refused = gateway.publish("t", b'"' + b"y" * 70000 + b'"')
         self.assertEqual((refused.status, refused.json["errorCode"]),
                          (429, "ERR_PUBSUB_PUBLISH_MESSAGE"))
         self.assertEqual(gateway.metric("fairlead_refused_total", reason="bound"), 41)
@@ -291,8 +292,8 @@ class Pressure(Story):
                     swarm.send(flow, piece)
             swarm.turn()
             self.assertLessEqual(self.used(gateway), self.memory)
-        print(f"\nwhile all send: {self.used(gateway) / MIB:.1f} MiB charged, "
-              f"{dict(swarm.statuses)} answered", file=sys.stderr)
+        figure(f"while all send: {self.used(gateway) / MIB:.1f} MiB charged, "
+               f"{dict(swarm.statuses)} answered")
         self.assertGreater(self.used(gateway), 0.8 * self.memory)
         self.assertLessEqual(set(swarm.statuses), {429})
         self.assertEqual(gateway.health(), 204)
@@ -310,6 +311,30 @@ class Pressure(Story):
         self.assertEqual(dict(swarm.statuses), {204: len(staying)})
         self.check_growth(gateway, f"and {len(staying)} of them complete")
         gateway.wait_for(lambda: self.used(gateway) < 64 * 1024, "the budget is given back")
+
+    def test_bodies_that_grow_as_events_do_not_pass_the_bound(self):
+        """Seven bodies of 4 MiB find room together. Their control characters become six bytes
+        each, and that is more room than there is: one event at most is made beyond it."""
+        length = 4 * MIB
+        held = self.hold()
+        app = self.app(subscription("t"), on_event=lambda request: held.wait() and OK)
+        gateway = self.start(app, 32 * MIB, "--publish-wait", "300s")
+        swarm = self.swarm(gateway, 7)
+        head = (f"POST /v1.0/publish/pubsub/t HTTP/1.1\r\nHost: h\r\n"
+                f"Content-Type: text/plain\r\nContent-Length: {length}\r\n\r\n").encode()
+        for flow in swarm.flows.values():
+            swarm.send(flow, head + b"\1")
+        gateway.wait_for(lambda: self.used(gateway) >= 7 * length, "all seven found room")
+        for flow in list(swarm.flows.values()):
+            swarm.send(flow, b"\1" * (length - 1))
+        gateway.wait_for(lambda: swarm.turn() or sum(swarm.statuses.values()) == 7, "seven answers")
+        self.assertLessEqual(set(swarm.statuses), {204, 429})
+        self.assertGreater(swarm.statuses[429], 0)
+        self.assertLessEqual(self.used(gateway), self.memory)
+        growth = gateway.memory_bytes("VmHWM") - self.idle
+        figure(f"seven bodies that grow: {growth / MIB:.1f} MiB, {dict(swarm.statuses)}")
+        if not IS_SANITIZED:
+            self.assertLessEqual(growth, 1.1 * self.memory + 6 * length)
 
     # --- the line of waiting publishes
 
@@ -334,7 +359,7 @@ class Pressure(Story):
         held.set()
         gateway.wait_for(lambda: swarm.turn() or sum(swarm.statuses.values()) == connections * each,
                          "everyone is answered")
-        print(f"\n{dict(swarm.statuses)} of {connections * each}", file=sys.stderr)
+        figure(f"the line of waiting publishes: {dict(swarm.statuses)} of {connections * each}")
         self.assertEqual(set(swarm.statuses), {204, 429})
         self.assertLessEqual(swarm.statuses[429], connections * each - most)
         self.assertEqual(gateway.metric("fairlead_publish_waiting"), 0)

@@ -9,11 +9,10 @@ order unless in parallel, and topics on which the application behaves notice not
 A request that is closed without an answer on a kept connection is sent again on a fresh one and is
 no attempt: the gateway cannot know whether the application ever saw it.
 """
-import sys
 import time
 import unittest
 
-from harness import CLOSE, Cut, OK, SOAK, Story, answer, component, metric_of, subscription, verdict
+from harness import CLOSE, Cut, OK, SOAK, Story, answer, component, figure, metric_of, subscription, verdict
 
 RESILIENCY = """apiVersion: dapr.io/v1alpha1
 kind: Resiliency
@@ -161,7 +160,7 @@ class Verdicts(Story):
                     wrong.append((fault, policy, counts[policy], expected[policy]))
             rows.append(f"{fault:16}" + "".join(f"{'/'.join(map(str, c)):>16}"
                                                 for c in counts.values()))
-        print("\n" + "\n".join(rows), file=sys.stderr)
+        figure("\nfigure: ".join(rows))
         self.assertEqual(wrong, [])
 
     def check_settled(self, behaviour):
