@@ -316,9 +316,14 @@ static void send_batch(struct gateway *gateway, struct gw_api_hand *hand, struct
 }
 
 /* Bytes that the events of one request may take, the batch included. */
-static size_t need_of(size_t body_bytes, size_t count)
+static size_t need_of(size_t body_bytes, size_t count, const struct ce_metadata *query,
+                      size_t query_count)
 {
-    return body_bytes + count * (gw_api_event_estimate(0) + sizeof(struct gw_batch_item));
+    size_t query_bytes = query_count * sizeof *query; /* every event may get all of it */
+    for (size_t i = 0; i < query_count; i++)
+        query_bytes += query[i].key.len + query[i].value.len;
+    return body_bytes +
+           count * (gw_api_event_estimate(0) + sizeof(struct gw_batch_item) + query_bytes);
 }
 
 /* What the body reserved goes back when this request returns. */
@@ -353,7 +358,7 @@ struct bulk {
     struct gw_bulk_entries entries;
 };
 
-static enum fl_err make_event(struct gw_api_hand *hand, const struct bulk *bulk,
+static enum fl_err make_event(struct fl_arena *scratch, const struct bulk *bulk,
                               const struct gw_bulk_entry *entry, struct ce_dapr_envelope *in,
                               struct fl_buffer *bytes, struct fl_error *error,
                               struct ce_event **event)
@@ -362,7 +367,7 @@ static enum fl_err make_event(struct gw_api_hand *hand, const struct bulk *bulk,
     enum fl_err err = gw_bulk_entry_bytes(entry, bytes, error);
     if (err)
         return err;
-    gw_bulk_entry_metadata(&hand->arena, entry, bulk->query, bulk->query_count, &in->metadata,
+    gw_bulk_entry_metadata(scratch, entry, bulk->query, bulk->query_count, &in->metadata,
                            &in->metadata_count);
     in->body = fl_buffer_slice(bytes);
     in->content_type = entry->content_type;
@@ -402,7 +407,7 @@ static struct gw_batch *make_bulk(struct gateway *gateway, struct gw_api_hand *h
                                   const struct bulk *bulk, size_t body_bytes)
 {
     const struct gw_bulk_entries *entries = &bulk->entries;
-    size_t need = need_of(body_bytes, entries->count);
+    size_t need = need_of(body_bytes, entries->count, bulk->query, bulk->query_count);
     if (need > gateway->budget.total_bytes) {
         fail_form(gateway, hand, too_many);
         return NULL;
@@ -410,12 +415,15 @@ static struct gw_batch *make_bulk(struct gateway *gateway, struct gw_api_hand *h
     struct ce_dapr_envelope in = envelope_of(gateway, hand, need);
     struct gw_batch *batch = new_batch(gateway, entries->count, true);
     struct fl_buffer bytes = {0};
+    struct fl_arena scratch = {0};
     struct fl_error error = {0};
     enum fl_err err = batch ? FL_OK : FL_ERR_NO_MEMORY;
     for (size_t i = 0; !err && i < entries->count; i++) {
         struct gw_batch_item *item = &batch->items[i];
         item->id = fl_arena_copy(&batch->arena, entries->items[i].id);
-        err = make_event(hand, bulk, &entries->items[i], &in, &bytes, &error, &item->event);
+        err = make_event(&scratch, bulk, &entries->items[i], &in, &bytes, &error, &item->event);
+        if (scratch.blocks)
+            fl_arena_fini(&scratch);
     }
     fl_buffer_fini(&bytes);
     return finished(gateway, hand, batch, err, &error);
@@ -506,7 +514,7 @@ void gw_api_batch_publish(struct gateway *gateway, struct gw_api_hand *hand, str
         return;
     }
     gw_api_query_metadata(&hand->arena, hand->query, &query, &query_count);
-    size_t need = need_of(body.len, events.count);
+    size_t need = need_of(body.len, events.count, query, query_count);
     if (need > gateway->budget.total_bytes) {
         fail_publish(gateway, hand, FL_ERR_REFUSED, too_many);
         return;

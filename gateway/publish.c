@@ -82,7 +82,7 @@ enum fl_err gw_publish_start(struct gateway *gateway, struct gw_publish *publish
         gw_component_enqueue(publish->component, publish);
         return FL_OK;
     }
-    size_t bytes = sizeof **event + (*event)->body.len + 64;
+    size_t bytes = (*event)->charged_bytes; /* its size, whoever pays */
     if (!fl_budget_hold_waiting(&gateway->budget, bytes))
         return FL_ERR_TOO_LARGE;
     publish->event = *event;

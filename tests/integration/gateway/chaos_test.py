@@ -632,6 +632,18 @@ class Pieces(Story):
         app.wait_got("/t", statuses.count(204))
         self.assertEqual(gateway.metric("fairlead_publish_waiting"), 0)
 
+    def test_query_that_every_entry_of_a_bulk_would_get(self):
+        """A long query times many entries is more than the budget, and is refused as that."""
+        gateway = self.gateway("--max-memory", "64Mi", app=self.app(subscription("t")))
+        query = "?" + "&".join(f"metadata.{n}=" for n in range(400))
+        entries = [{"entryId": str(n), "event": 1, "contentType": "application/json",
+                    "metadata": {}} for n in range(30000)]
+        with Client(gateway.address) as client:
+            got = client.exchange("POST", f"/v1.0/publish/bulk/pubsub/t{query}",
+                                  json.dumps(entries).encode())
+        self.assertEqual(got.status, 400, got)
+        self.assertLess(gateway.memory_bytes("VmHWM"), 1 << 30)
+
     def test_event_that_no_rule_can_look_at_is_never_sent(self):
         """Bytes that are no event, for a subscription that wants events."""
         app = self.app(subscription("t"))
