@@ -97,12 +97,14 @@ class Stop(Story):
         self.assertEqual([r.data for r in app.got("/t")], [1])
 
     def test_block_period_that_is_over(self):
+        """It begins when what is in flight is finished."""
         app, gateway, held = self.with_one_in_flight("--dapr-block-shutdown-duration", "200ms",
                                                      "--dapr-graceful-shutdown-seconds", "60")
         gateway.signal()
-        gateway.wait_log("Block shutdown period expired, entering shutdown...")
+        gateway.wait_log("Blocking graceful shutdown for")
         held.set()
         self.assertEqual(gateway.wait_end(), 0)
+        self.assertIn("Block shutdown period expired, entering shutdown...", gateway.log())
         self.assertEqual(len(app.got("/t")), 1)
 
     def test_shutdown_by_api(self):
