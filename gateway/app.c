@@ -357,6 +357,9 @@ enum fl_err gw_app_init(struct gateway *gateway, struct fl_error *error)
         memchr(flags->app_channel_address.data, ':', flags->app_channel_address.len) != NULL;
     fl_buffer_printf(&app->host, is_v6 ? "[%.*s]:%u" : "%.*s:%u",
                      FL_SLICE_ARG(flags->app_channel_address), flags->app_port);
+    if (!http_is_field_value(flags->app_id))
+        return fl_error_set(error, FL_ERR_INVALID, FL_CLASS_FATAL,
+                            "parameter app-id cannot contain control characters");
     if (!http_is_field_value(fl_slice_str(token)))
         return fl_error_set(error, FL_ERR_INVALID, FL_CLASS_FATAL,
                             "the environment variable APP_API_TOKEN holds a control character, "

@@ -35,11 +35,13 @@ static void render_head(struct gw_subscription *subscription, struct gw_way *way
     bool is_bulk = subscription->config->bulk.is_enabled;
     fl_buffer_append_str(&way->head, "POST ");
     gw_target_append(&way->head, way->path);
-    fl_buffer_printf(
-        &way->head, " HTTP/1.1\r\nHost: %s\r\nContent-Type: %s\r\nPubsubname: %.*s\r\n%.*s",
-        fl_buffer_cstr(&app->host), is_bulk ? "application/json" : "application/cloudevents+json",
-        FL_SLICE_ARG(subscription->config->pubsub),
-        FL_SLICE_ARG(fl_buffer_slice(&app->common_fields)));
+    fl_buffer_printf(&way->head, " HTTP/1.1\r\nHost: %s\r\nContent-Type: %s\r\n",
+                     fl_buffer_cstr(&app->host),
+                     is_bulk ? "application/json" : "application/cloudevents+json");
+    if (http_is_field_value(subscription->config->pubsub))
+        fl_buffer_printf(&way->head, "Pubsubname: %.*s\r\n",
+                         FL_SLICE_ARG(subscription->config->pubsub));
+    fl_buffer_append_slice(&way->head, fl_buffer_slice(&app->common_fields));
     fl_buffer_append_slice(&way->head, agent);
     way->agent_bytes = agent.len;
     struct gw_metrics *metrics = subscription->gateway->metrics;
