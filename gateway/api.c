@@ -719,6 +719,19 @@ static const struct http_handler api_handler = {
 
 /* --- listening --- */
 
+/* Connections of publishers leave descriptors for those to the application and to brokers. */
+static size_t most_connections(const struct gateway *gateway)
+{
+    size_t wanted = (size_t)gateway->flags->max_connections;
+    size_t possible = gateway->most_descriptors / 4 * 3;
+    if (wanted <= possible)
+        return wanted;
+    FL_WARN(gateway->log, SCOPE,
+            "at most %zu connections are accepted at once, not %zu: the limit of open files is %zu",
+            possible, wanted, gateway->most_descriptors);
+    return possible;
+}
+
 static struct http_server *make_server(struct gateway *gateway, struct gw_port *port)
 {
     struct http_server_settings settings = http_server_defaults();
@@ -727,7 +740,7 @@ static struct http_server *make_server(struct gateway *gateway, struct gw_port *
     settings.handler = &api_handler;
     settings.context = port;
     settings.most_head_bytes = (size_t)gateway->flags->read_buffer_bytes + 4096;
-    settings.most_connections = (size_t)gateway->flags->max_connections;
+    settings.most_connections = most_connections(gateway);
     settings.body_wait_ms =
         gateway->flags->publish_wait_ms > 0 ? gateway->flags->publish_wait_ms : 1;
     settings.quiet = &gateway->api.stop_check;

@@ -48,12 +48,14 @@ void gateway_on_listening(struct gateway *gateway)
 /* Each connection is a descriptor; the soft limit is often 1,024 while the hard one is not. */
 static void raise_descriptor_limit(struct gateway *gateway)
 {
-    struct rlimit limit;
-    if (getrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur == limit.rlim_max)
+    struct rlimit limit, raised;
+    gateway->most_descriptors = SIZE_MAX;
+    if (getrlimit(RLIMIT_NOFILE, &limit) != 0)
         return;
-    limit.rlim_cur = limit.rlim_max;
-    if (setrlimit(RLIMIT_NOFILE, &limit) != 0)
-        FL_DEBUG(gateway->log, SCOPE, "the limit of open files stays as it is");
+    raised = (struct rlimit){limit.rlim_max, limit.rlim_max};
+    if (limit.rlim_cur != limit.rlim_max && setrlimit(RLIMIT_NOFILE, &raised) == 0)
+        limit = raised;
+    gateway->most_descriptors = limit.rlim_cur;
 }
 
 static void write_notes(struct gateway *gateway)

@@ -35,6 +35,7 @@ struct gateway {
     struct config_configuration configuration;
     struct config_resources resources;
     struct fl_budget budget;
+    size_t most_descriptors; /* that the kernel lets us have */
     struct net_loop *loop;
     struct gw_metrics *metrics;
     struct http_server *metrics_server;

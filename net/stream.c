@@ -159,6 +159,17 @@ enum fl_err net_stream_new(struct net_loop *loop, int fd, net_stream_fn *on_even
     return make(loop, fd, OPEN, on_event, context, stream);
 }
 
+/* A peer that is gone without a word is noticed within minutes; the kernel's own times are hours.
+ */
+static void keep_alive(int fd)
+{
+    int one = 1, interval_s = 15, probes = 9;
+    setsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, &one, sizeof one);
+    setsockopt(fd, IPPROTO_TCP, TCP_KEEPIDLE, &interval_s, sizeof interval_s);
+    setsockopt(fd, IPPROTO_TCP, TCP_KEEPINTVL, &interval_s, sizeof interval_s);
+    setsockopt(fd, IPPROTO_TCP, TCP_KEEPCNT, &probes, sizeof probes);
+}
+
 enum fl_err net_stream_connect(struct net_loop *loop, const struct sockaddr *address,
                                socklen_t address_len, struct net_tls_client *tls, const char *host,
                                net_stream_fn *on_event, void *context, struct net_stream **out,
@@ -171,7 +182,7 @@ enum fl_err net_stream_connect(struct net_loop *loop, const struct sockaddr *add
                             strerror(errno));
     if (address->sa_family != AF_UNIX) {
         setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one);
-        setsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, &one, sizeof one);
+        keep_alive(fd);
     }
     if (connect(fd, address, address_len) != 0 && errno != EINPROGRESS) {
         int failed = errno;
