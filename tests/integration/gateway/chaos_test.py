@@ -140,6 +140,7 @@ class Application(App):
         self.ledger = ledger
         self.chance = random.Random(seed)
         self.is_calm = False
+        self.on_health = lambda: 200 if self.is_calm or self.chance.random() < 0.7 else 500
 
     def draw(self):
         """One of the verdicts: done, drop, or neither; and the answer that says so."""
@@ -157,7 +158,8 @@ class Application(App):
             return "done", OK
         return None, self.chance.choice((
             answer(500), answer(503, b"x" * 20000), verdict("RETRY"), verdict("what?"), CLOSE,
-            Cut(b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nhalf"), Cut(b"\0\xff garbage\r\n\r\n"),
+            Cut(b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nhalf"),
+            Cut(b"\0\xff garbage\r\n\r\n"),
             Cut(b"HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Le"),
             Cut(b"HTTP/1.1 500 Bad\r\nContent-Length: 3\r\n\r\nabcand more"),
             Cut(b"HTTP/1.1 500 Bad\r\nX: " + b"y" * 30000)))
@@ -235,18 +237,21 @@ class Publisher(threading.Thread):
         self.count = 0
         self.expects_ends = False  # connections may end at any time
         self.habits = [self.keep_alive, self.keep_alive, self.keep_alive, self.pipeline,
-                       self.pipeline, self.chunked, self.splinters, self.half_close, self.reset_early,
-                       self.reset_pending, self.slow_body, self.nonsense, self.bulk, self.batch,
-                       self.raw, self.large, self.ask, self.expect]
+                       self.pipeline, self.chunked, self.splinters, self.half_close,
+                       self.reset_early, self.reset_pending, self.slow_body, self.nonsense,
+                       self.bulk, self.batch, self.raw, self.large, self.ask, self.expect]
 
     def run(self):
         while not self.stop.is_set():
             habit = self.chance.choice(self.habits)
             try:
                 habit()
-            except (ConnectionError, EOFError) as error:
+            except TimeoutError:
+                self.ledger.fault(f"{habit.__name__}: no answer")
+            except (OSError, EOFError) as error:
                 # Ends of connections are faults only where a habit says so.
-                if not self.expects_ends and habit in (self.keep_alive, self.half_close, self.bulk, self.batch, self.raw):
+                if not self.expects_ends and habit in (self.keep_alive, self.half_close, self.bulk,
+                                                       self.batch, self.raw):
                     self.ledger.fault(f"{habit.__name__}: {error!r}")
                 self.pause(self.expects_ends)
             except Exception as error:  # a fault of the test ends it, too
@@ -514,7 +519,9 @@ class Chaos(Story):
             "--max-memory", dice.choice(("4Mi", "8Mi", "24Mi")), "--publish-wait",
             dice.choice(("0s", "100ms", "1s")), "--max-body-size", "1Mi",
             "--app-max-concurrency", dice.choice(("-1", "3", "40")),
-            "--dapr-graceful-shutdown-seconds", "60", app=app, documents=DOCUMENTS)
+            "--dapr-graceful-shutdown-seconds", "60",
+            *dice.choice(((), ("--enable-app-health-check", "--app-health-probe-interval", "1",
+                               "--app-health-threshold", "1"))), app=app, documents=DOCUMENTS)
         threads = [Publisher(n, gateway.address, ("127.0.0.1", gateway.metrics_port), ledger,
                              dice.random(), stop) for n in range(12)]
         for thread in threads:
@@ -650,7 +657,7 @@ class Pieces(Story):
         gateway = self.gateway(app=app)
         self.assertEqual(gateway.publish("t", b"no event", query="?metadata.rawPayload=true")
                          .status, 204)
-        gateway.wait_for(lambda: gateway.metric("fairlead_retried_total") >= 2, "it was tried again")
+        gateway.wait_for(lambda: gateway.metric("fairlead_retried_total") >= 2, "it is tried again")
         self.assertEqual(app.got(), [])
 
     def test_slow_body_does_not_keep_the_process(self):
