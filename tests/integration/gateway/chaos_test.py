@@ -522,6 +522,9 @@ class Chaos(Story):
             "--dapr-graceful-shutdown-seconds", "60",
             *dice.choice(((), ("--enable-app-health-check", "--app-health-probe-interval", "1",
                                "--app-health-threshold", "1"))), app=app, documents=DOCUMENTS)
+        # What is published before the application was healthy once finds no subscriber.
+        gateway.wait_for(lambda: gateway.metric("fairlead_window") >= 64 * len(SUBSCRIPTIONS),
+                         "everything is subscribed")
         threads = [Publisher(n, gateway.address, ("127.0.0.1", gateway.metrics_port), ledger,
                              dice.random(), stop) for n in range(12)]
         for thread in threads:
