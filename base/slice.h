@@ -8,6 +8,7 @@
 #ifndef FL_BASE_SLICE_H
 #define FL_BASE_SLICE_H
 
+#include <limits.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -21,8 +22,9 @@ struct fl_slice {
 #define FL_SLICE_NULL ((struct fl_slice){NULL, 0})
 /* For string literals and arrays that end in a NUL. */
 #define FL_SLICE_LIT(literal) ((struct fl_slice){"" literal, sizeof(literal) - 1})
-/* For printf's "%.*s". */
-#define FL_SLICE_ARG(slice) (int)(slice).len, (slice).data ? (slice).data : ""
+/* For printf's "%.*s", whose precision is an int: longer text is cut. */
+#define FL_SLICE_ARG(slice)                                                                        \
+    (int)((slice).len < INT_MAX ? (slice).len : INT_MAX), (slice).data ? (slice).data : ""
 
 static inline struct fl_slice fl_slice_of(const char *data, size_t len)
 {
