@@ -32,8 +32,12 @@ bool fl_slice_eq_nocase(struct fl_slice a, struct fl_slice b)
     size_t len = a.len;
     if (len != b.len)
         return false;
-    if (len < 4)
-        return fl_slice_starts_with_nocase(a, b);
+    if (len < 4) {
+        size_t i = 0;
+        while (i < len && fl_ascii_lower(a.data[i]) == fl_ascii_lower(b.data[i]))
+            i++;
+        return i == len;
+    }
     if (len < 8)
         return load_4(a.data) == load_4(b.data) &&
                load_4(a.data + len - 4) == load_4(b.data + len - 4);
@@ -46,13 +50,7 @@ bool fl_slice_eq_nocase(struct fl_slice a, struct fl_slice b)
 
 bool fl_slice_starts_with_nocase(struct fl_slice s, struct fl_slice prefix)
 {
-    if (s.len < prefix.len)
-        return false;
-    for (size_t i = 0; i < prefix.len; i++) {
-        if (fl_ascii_lower(s.data[i]) != fl_ascii_lower(prefix.data[i]))
-            return false;
-    }
-    return true;
+    return s.len >= prefix.len && fl_slice_eq_nocase(fl_slice_of(s.data, prefix.len), prefix);
 }
 
 int fl_slice_compare(struct fl_slice a, struct fl_slice b)
