@@ -29,7 +29,7 @@
 #include "config/option.h"
 
 /* Matches exactly, or the module is refused. */
-#define CONNECTOR_INTERFACE 1
+#define CONNECTOR_INTERFACE 2
 
 struct fl_budget;
 struct fl_log;
@@ -171,6 +171,17 @@ struct connector_backlog {
     int64_t as_of_wall_ms;
 };
 
+/* --- counters
+ * ----------------------------------------------------------------------------------------- */
+
+/* Something that a connector counts; the gateway shows it as the metric
+ * `fairlead_connector_<name>{component="…"}`. */
+struct connector_counter {
+    const char *name; /* such as "syncs_total"; NULL ends the list */
+    const char *help;
+    bool is_gauge; /* may fall; else it only grows */
+};
+
 /* --- gateway → connector
  * ---------------------------------------------------------------------------------- */
 
@@ -212,7 +223,12 @@ struct connector_type {
                       size_t count);
 
     /* Answered by `invoked`. Everything in `call` is copied or used up inside. FL_ERR_AGAIN: not
-     * now. */
+     * now. A pub/sub connector offers what its system can do beyond publishing and subscribing:
+     *   "cancel"  metadata `topic`, `id`: takes back a delayed message before it is due;
+     *             FL_ERR_NOT_FOUND when there is none (any more)
+     *   "peek"    metadata `topic`, `count`, `group` (may be absent): shows messages and claims
+     *             none; answers with one JSON object a line
+     * FL_ERR_UNSUPPORTED: no such operation. */
     enum fl_err (*invoke)(struct connector *connector, const struct connector_call *call,
                           struct fl_error *error);
 
@@ -246,6 +262,11 @@ struct connector_type {
     /* Answered by `backlog`, with is_known = false where the broker cannot say. */
     void (*backlog)(struct connector *connector, struct fl_slice topic, struct fl_slice group,
                     void *token);
+
+    /* What it counts; NULL: nothing. `read_counters` stores one value for each row of `counters`,
+     * at any time from `open` until `closed`. */
+    const struct connector_counter *counters;
+    void (*read_counters)(struct connector *connector, uint64_t *values);
 };
 
 /* --- connector → gateway
@@ -253,7 +274,8 @@ struct connector_type {
 
 struct connector_callbacks {
     /* At any time. Each change from up to down ends a generation: settlements of before are
-     * ignored. `error` says why it is down, NULL when it is up. */
+     * ignored. Subscriptions outlive it: the connector takes them up again by itself. `error` says
+     * why it is down, NULL when it is up. */
     void (*state)(struct connector *connector, bool is_up, const struct fl_error *error);
 
     void (*published)(struct connector *connector, const struct connector_published *items,
