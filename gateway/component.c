@@ -207,21 +207,30 @@ static struct fl_slice consumer_id(const struct config_component *config, struct
 }
 
 static enum fl_err fill_settings(struct gw_component *component, const struct connector_type *type,
-                                 void **settings, struct fl_error *error)
+                                 void **settings, struct connector_traits *traits,
+                                 struct fl_error *error)
 {
     const struct config_component *config = component->config;
     struct gateway *gateway = component->gateway;
     *settings = type->settings_size ? fl_arena_alloc(&component->arena, type->settings_size) : NULL;
-    struct config_option_target targets[] = {
-        {type->component_options, *settings}, {config_scope_options, NULL}, {common_options, NULL}};
+    struct config_option_target targets[] = {{type->component_options, *settings},
+                                             {config_scope_options, NULL},
+                                             {common_options, NULL},
+                                             {gw_consume_options, NULL}};
     struct config_bind how = {.owner = config->log_name.data,
                               .arena = &component->arena,
                               .notes = &gateway->notes,
                               .is_strict = gateway->flags->is_strict};
-    enum fl_err err =
-        config_options_bind(targets, 3, config->metadata, config->metadata_count, &how, error);
+    enum fl_err err = config_options_bind(targets, sizeof targets / sizeof *targets,
+                                          config->metadata, config->metadata_count, &how, error);
     if (!err && type->check)
         err = type->check(*settings, error);
+    *traits = type->traits;
+    if (!err && type->resolve_traits)
+        type->resolve_traits(*settings, traits);
+    if (!err)
+        err = gw_consume_read(config->metadata, config->metadata_count, &how, traits,
+                              &component->consume, error);
     return err;
 }
 
@@ -230,24 +239,23 @@ static enum fl_err open_one(struct gw_component *component, struct fl_error *err
     struct gateway *gateway = component->gateway;
     const struct config_component *config = component->config;
     const struct connector_type *type;
+    struct connector_traits traits;
     void *settings;
     enum fl_err err =
         connector_registry_find(gateway->registry, config->type, config->version, &type, error);
     if (!err)
-        err = fill_settings(component, type, &settings, error);
+        err = fill_settings(component, type, &settings, &traits, error);
     if (err)
         return err;
     struct connector *connector = fl_zalloc(type->state_size);
     *connector = (struct connector){.type = type,
                                     .host = &gateway->host,
-                                    .traits = type->traits,
+                                    .traits = traits,
                                     .name = config->name,
                                     .log_name = config->log_name.data,
                                     .settings = settings,
                                     .consumer_id = consumer_id(config, gateway->flags->app_id),
                                     .context = component};
-    if (type->resolve_traits)
-        type->resolve_traits(settings, &connector->traits);
     component->connector = connector;
     component->init_timer.expired = on_init_timeout;
     net_timer_start(gateway->loop, &component->init_timer,

@@ -12,6 +12,7 @@
 #include "config/resiliency.h"
 #include "config/scopes.h"
 #include "connectors/connector.h"
+#include "gateway/consume_options.h"
 #include "net/loop.h"
 
 struct gateway;
@@ -25,6 +26,7 @@ struct gw_component {
     struct fl_slice name;
     struct connector *connector;
     struct config_scopes scopes;
+    struct gw_consume consume;    /* what its subscriptions do unless they say otherwise */
     struct fl_slice topic_prefix; /* of a component with a {namespace} tag; else empty */
     struct fl_arena arena;        /* settings and scopes */
     bool is_up, is_closed, warned;

@@ -102,6 +102,31 @@ void gw_subscription_count_policy(struct gw_subscription *subscription, enum gw_
     gw_counter_add(gw_metrics_counter(subscription->gateway->metrics, metric, labels), 1);
 }
 
+/* The feed as the component and the subscription want it; one that cannot be had stays inert. */
+static void make_feed(struct gw_subscription *subscription)
+{
+    const struct config_subscription *config = subscription->config;
+    struct gw_component *component = subscription->component;
+    struct gw_consume consume = component->consume;
+    char owner[300];
+    snprintf(owner, sizeof owner, "subscription to topic '%.*s' on pubsub '%.*s'",
+             FL_SLICE_ARG(config->topic), FL_SLICE_ARG(config->pubsub));
+    struct config_bind how = {.owner = owner, .arena = &subscription->gateway->arena};
+    if (gw_consume_read(config->metadata, config->metadata_count, &how,
+                        &component->connector->traits, &consume, &subscription->last_error))
+        subscription->state = GW_SUB_INERT;
+    subscription->feed = (struct connector_subscription){
+        .topic = fl_buffer_slice(&subscription->broker_topic),
+        .group = component->connector->consumer_id,
+        .mode = consume.mode,
+        .start = consume.start,
+        .start_value = consume.start_value,
+        .metadata = config->metadata,
+        .metadata_count = config->metadata_count,
+        .context = subscription,
+    };
+}
+
 static void attach_component(struct gw_subscription *subscription)
 {
     const struct config_subscription *config = subscription->config;
@@ -131,14 +156,7 @@ static void attach_component(struct gw_subscription *subscription)
         fl_buffer_append_slice(&subscription->dead_letter_topic, component->topic_prefix);
         fl_buffer_append_slice(&subscription->dead_letter_topic, config->dead_letter_topic);
     }
-    subscription->feed = (struct connector_subscription){
-        .topic = fl_buffer_slice(&subscription->broker_topic),
-        .group = component->connector->consumer_id,
-        .mode = CONNECTOR_MODE_COMPETE,
-        .metadata = config->metadata,
-        .metadata_count = config->metadata_count,
-        .context = subscription,
-    };
+    make_feed(subscription);
 }
 
 static void resolve_series(struct gw_subscription *subscription)
@@ -343,7 +361,7 @@ static void say_topics(struct gateway *gateway)
         struct gw_component *component = gateway->components[c];
         struct fl_buffer topics = {0};
         for (size_t i = 0; i < all->count && topics.len < 4096; i++) {
-            if (all->items[i].component != component)
+            if (all->items[i].component != component || all->items[i].state == GW_SUB_INERT)
                 continue;
             fl_buffer_printf(&topics, "%s%.*s", topics.len ? " " : "",
                              FL_SLICE_ARG(all->items[i].config->topic));
@@ -353,6 +371,17 @@ static void say_topics(struct gateway *gateway)
                     "app is subscribed to the following topics: [[%s]] through pubsub=%.*s",
                     fl_buffer_cstr(&topics), FL_SLICE_ARG(component->name));
         fl_buffer_fini(&topics);
+    }
+}
+
+static void say_refused(struct gateway *gateway)
+{
+    const struct gw_subscriptions *all = &gateway->subscriptions;
+    for (size_t i = 0; i < all->count; i++) {
+        const struct gw_subscription *subscription = &all->items[i];
+        if (subscription->state == GW_SUB_INERT && subscription->component)
+            FL_ERROR(gateway->log, SCOPE, "%s; nothing is subscribed for it",
+                     subscription->last_error.text);
     }
 }
 
@@ -394,6 +423,7 @@ void gw_subscriptions_start(struct gateway *gateway, const struct fl_slice *answ
     gateway->subscriptions.are_paused = !gateway->app.is_healthy;
     if (gateway->app.exists)
         say_topics(gateway);
+    say_refused(gateway);
     start_all(gateway);
 }
 

@@ -1,7 +1,8 @@
 /* Subscriptions while the process runs: what is subscribed, where its events go, how many may be
  * unsettled.
  *
- *   INERT                            its component does not exist, or there is no application
+ *   INERT                            its component does not exist, there is no application, or its
+ *                                    metadata asks for what cannot be (last_error says what)
  *   WAITING ─► STARTING ─► ACTIVE    WAITING for the component, the application's health, or the
  *      ▲           │         │       next try of a subscribe that failed
  *      └───────────┴─────────┘
