@@ -299,6 +299,7 @@ static void free_component(struct gw_component *component)
     net_loop_cancel(gateway->loop, &component->flush);
     net_loop_cancel(gateway->loop, &component->settle);
     fl_free(component->connector);
+    fl_free(component->figures);
     fl_arena_fini(&component->arena);
     fl_free(component);
 }
@@ -429,6 +430,31 @@ void gw_components_free(struct gateway *gateway)
     FL_FREE(gateway->components);
     gateway->component_count = 0;
     fl_map_fini(&gateway->components_by_name);
+}
+
+void gw_component_count(struct gw_component *component)
+{
+    struct connector *connector = component->connector;
+    const struct connector_counter *counters = connector->type->counters;
+    size_t count = 0;
+    if (!counters || !connector->type->read_counters || component->is_closed)
+        return;
+    while (counters[count].name)
+        count++;
+    if (!component->figures)
+        component->figures = fl_zalloc(sizeof *component->figures * (count + 1));
+    connector->type->read_counters(connector, component->figures);
+    for (size_t i = 0; i < count; i++) {
+        struct gw_connector_figure figure = {
+            .name = counters[i].name,
+            .help = counters[i].help,
+            .is_gauge = counters[i].is_gauge,
+            .component = component->name,
+            .type = component->config->type,
+            .value = component->figures[i],
+        };
+        gw_metrics_set_figure(component->gateway->metrics, &figure);
+    }
 }
 
 size_t gw_component_capabilities(const struct gw_component *component, const char **names,

@@ -42,6 +42,7 @@ struct gw_component {
     size_t settlement_count;
     struct net_task settle;
     struct net_timer extend_timer; /* leases of what is being worked on */
+    uint64_t *figures;             /* room for what the connector counts */
 };
 
 extern const struct connector_callbacks gw_connector_callbacks;
@@ -65,6 +66,9 @@ void gw_component_flush_settlements(struct gw_component *component);
 void gw_components_close(struct gateway *gateway, int64_t deadline_at_ms);
 bool gw_components_are_closed(const struct gateway *gateway);
 void gw_components_free(struct gateway *gateway);
+
+/* Writes what the connector counts into the metrics, as it is now. */
+void gw_component_count(struct gw_component *component);
 
 /* daprd's names of what a component can do, for metadata: up to `room` of them; returns the count.
  */

@@ -123,8 +123,8 @@ static bool is_family_off(const struct gw_metric_row *row, const struct config_m
     return false;
 }
 
-static void init_family(struct gw_family *family, const struct gw_metric_row *row,
-                        const struct config_metrics *config)
+void gw_metrics_init_family(struct gw_family *family, const struct gw_metric_row *row,
+                            const struct config_metrics *config)
 {
     family->row = row;
     family->is_off = is_family_off(row, config);
@@ -140,10 +140,16 @@ static void init_family(struct gw_family *family, const struct gw_metric_row *ro
     }
 }
 
-static int compare_names(const void *a, const void *b)
+void gw_metrics_add_family(struct gw_metrics *metrics, struct gw_family *family)
 {
-    return strcmp(gw_metric_rows[*(const uint8_t *)a].name,
-                  gw_metric_rows[*(const uint8_t *)b].name);
+    FL_ASSERT(metrics->family_count < sizeof metrics->ordered / sizeof *metrics->ordered);
+    size_t place = metrics->family_count++;
+    for (; place > 0; place--) {
+        if (strcmp(metrics->ordered[place - 1]->row->name, family->row->name) < 0)
+            break;
+        metrics->ordered[place] = metrics->ordered[place - 1];
+    }
+    metrics->ordered[place] = family;
 }
 
 struct gw_metrics *gw_metrics_new(const struct gw_metrics_settings *settings)
@@ -155,12 +161,12 @@ struct gw_metrics *gw_metrics_new(const struct gw_metrics_settings *settings)
     metrics->boot_s = gw_metrics_boot_time_s();
     metrics->has_increased_cardinality = !config || config->has_increased_cardinality;
     metrics->excludes_verbs = config && config->excludes_verbs;
+    metrics->is_off = config && !config->is_enabled;
     init_all_buckets(metrics, config, settings->log);
     for (size_t i = 0; i < GW_METRIC_COUNT; i++) {
-        init_family(&metrics->families[i], &gw_metric_rows[i], config);
-        metrics->by_name[i] = (uint8_t)i;
+        gw_metrics_init_family(&metrics->families[i], &gw_metric_rows[i], config);
+        gw_metrics_add_family(metrics, &metrics->families[i]);
     }
-    qsort(metrics->by_name, GW_METRIC_COUNT, sizeof metrics->by_name[0], compare_names);
     if (config) {
         gw_metrics_add_rules(metrics, config, settings->log);
         gw_metrics_add_patterns(metrics, config, settings->log);
@@ -173,8 +179,8 @@ void gw_metrics_free(struct gw_metrics **metrics)
     if (!*metrics)
         return;
     gw_metrics_fini_rules(*metrics);
-    for (size_t i = 0; i < GW_METRIC_COUNT; i++)
-        fl_map_fini(&(*metrics)->families[i].series);
+    for (size_t i = 0; i < (*metrics)->family_count; i++)
+        fl_map_fini(&(*metrics)->ordered[i]->series);
     fl_arena_fini(&(*metrics)->arena);
     FL_FREE(*metrics);
 }
@@ -339,8 +345,8 @@ static struct gw_series *find_series(struct gw_metrics *metrics, struct gw_famil
     return NULL;
 }
 
-static struct gw_series *series_of(struct gw_metrics *metrics, struct gw_family *family,
-                                   const struct fl_slice *values)
+struct gw_series *gw_metrics_series(struct gw_metrics *metrics, struct gw_family *family,
+                                    const struct fl_slice *values)
 {
     if (!family->is_off)
         return find_series(metrics, family, values);
@@ -353,14 +359,14 @@ struct gw_counter *gw_metrics_counter(struct gw_metrics *metrics, enum gw_metric
                                       const struct fl_slice *values)
 {
     FL_ASSERT(gw_metric_rows[metric].kind == GW_COUNTER);
-    return &series_of(metrics, &metrics->families[metric], values)->counter;
+    return &gw_metrics_series(metrics, &metrics->families[metric], values)->counter;
 }
 
 struct gw_gauge *gw_metrics_gauge(struct gw_metrics *metrics, enum gw_metric metric,
                                   const struct fl_slice *values)
 {
     FL_ASSERT(gw_metric_rows[metric].kind == GW_GAUGE);
-    return &series_of(metrics, &metrics->families[metric], values)->gauge;
+    return &gw_metrics_series(metrics, &metrics->families[metric], values)->gauge;
 }
 
 struct gw_histogram *gw_metrics_histogram(struct gw_metrics *metrics, enum gw_metric metric,
@@ -368,7 +374,7 @@ struct gw_histogram *gw_metrics_histogram(struct gw_metrics *metrics, enum gw_me
 {
     FL_ASSERT(gw_metric_rows[metric].kind == GW_LATENCIES ||
               gw_metric_rows[metric].kind == GW_SIZES);
-    return &series_of(metrics, &metrics->families[metric], values)->histogram;
+    return &gw_metrics_series(metrics, &metrics->families[metric], values)->histogram;
 }
 
 void gw_metrics_set_scrape_hook(struct gw_metrics *metrics, gw_metrics_scrape_fn *fn, void *context)

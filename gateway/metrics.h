@@ -37,6 +37,8 @@
 #define GW_LATENCY_BUCKETS_MAX 100
 #define GW_METRIC_RULES_MAX 200
 #define GW_PATH_PATTERNS_MAX 200
+/* Names that connectors may count under, all of them together. */
+#define GW_CONNECTOR_FAMILIES_MAX 100
 
 #define GW_METRICS_CONTENT_TYPE "text/plain; version=0.0.4; charset=utf-8; escaping=underscores"
 
@@ -183,6 +185,20 @@ static inline void gw_histogram_add(struct gw_histogram *histogram, uint64_t val
     histogram->counts[at]++;
     histogram->sum += value;
 }
+
+/* What a connector counts, as fairlead_connector_<name>{app_id,component,namespace,type}. */
+struct gw_connector_figure {
+    const char *name; /* letters, digits and underscores; with `help` borrowed for ever */
+    const char *help;
+    bool is_gauge;
+    struct fl_slice component, type;
+    uint64_t value; /* as it is now, not what came since the last time */
+};
+
+/* Called at each scrape. Connectors that count the same thing share a family. A figure whose name
+ * is malformed, belongs to a family of ours, is of the other kind elsewhere, or is one too many is
+ * left out. Rules of the configuration do not apply to its labels. */
+void gw_metrics_set_figure(struct gw_metrics *metrics, const struct gw_connector_figure *figure);
 
 /* The `path` label of a request path without its query. The answer points into `path` or into the
  * registry. */

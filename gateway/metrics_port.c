@@ -17,7 +17,8 @@ static void set(struct gateway *gateway, enum gw_metric metric, const struct fl_
 static void refresh_components(struct gateway *gateway)
 {
     for (size_t i = 0; i < gateway->component_count; i++) {
-        const struct gw_component *component = gateway->components[i];
+        struct gw_component *component = gateway->components[i];
+        gw_component_count(component);
         set(gateway, GW_CONNECTOR_UP, &component->name, component->is_up);
         set(gateway, GW_PUBLISH_WAITING, &component->name, (double)component->waiting_count);
     }

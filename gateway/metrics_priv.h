@@ -1,7 +1,8 @@
 /* What the files of the metrics share: the table's rows, families with their series, rules.
  *
  * metrics_table.c has the rows, metrics.c finds and makes series, metrics_rules.c rewrites label
- * values, metrics_path.c makes path and method labels, metrics_text.c and metrics_process.c write.
+ * values, metrics_path.c makes path and method labels, metrics_connector.c has what connectors
+ * count, metrics_text.c and metrics_process.c write.
  *
  * Thread: the loop's.
  */
@@ -75,17 +76,27 @@ struct gw_family {
 struct gw_metrics {
     struct fl_arena arena; /* series, texts, rules */
     struct fl_slice app_id, name_space;
-    bool has_increased_cardinality, excludes_verbs;
+    bool has_increased_cardinality, excludes_verbs, is_off;
     struct fl_slice *patterns; /* of paths, as they show */
     size_t pattern_count;
     struct gw_buckets latency, size;
     struct gw_rule *all_rules;
     double boot_s; /* since 1970 */
     struct gw_family families[GW_METRIC_COUNT];
-    uint8_t by_name[GW_METRIC_COUNT]; /* families in the order of the text */
+    struct gw_family *ordered[GW_METRIC_COUNT + GW_CONNECTOR_FAMILIES_MAX]; /* as in the text */
+    size_t family_count; /* of `ordered`: those of the table, then connectors' too */
     gw_metrics_scrape_fn *on_scrape;
     void *scrape_context;
 };
+
+/* --- metrics.c --- */
+
+void gw_metrics_init_family(struct gw_family *family, const struct gw_metric_row *row,
+                            const struct config_metrics *config);
+/* Puts a family among those that are rendered, by its name. */
+void gw_metrics_add_family(struct gw_metrics *metrics, struct gw_family *family);
+struct gw_series *gw_metrics_series(struct gw_metrics *metrics, struct gw_family *family,
+                                    const struct fl_slice *values);
 
 /* --- metrics_rules.c --- */
 

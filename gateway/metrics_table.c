@@ -176,4 +176,7 @@ void gw_metrics_print_markdown(struct fl_buffer *out)
                          kind_text(row->kind), row->has_namespace ? " namespace" : "",
                          row->labels[0] ? " " : "", row->labels, row->help, gate_text(row->gate));
     }
+    fl_buffer_append_str(out, "| `fairlead_connector_*` | counter or gauge | app_id namespace "
+                              "component type | What a component's connector counts; the "
+                              "connector's page says under which names |\n");
 }

@@ -182,12 +182,12 @@ void gw_metrics_render(struct gw_metrics *metrics, struct fl_buffer *out)
     if (metrics->on_scrape)
         metrics->on_scrape(metrics, metrics->scrape_context);
     size_t most = 1;
-    for (size_t i = 0; i < GW_METRIC_COUNT; i++)
-        if (fl_map_count(&metrics->families[i].series) > most)
-            most = fl_map_count(&metrics->families[i].series);
+    for (size_t i = 0; i < metrics->family_count; i++)
+        if (fl_map_count(&metrics->ordered[i]->series) > most)
+            most = fl_map_count(&metrics->ordered[i]->series);
     struct placed *placed = fl_alloc(most * sizeof *placed);
-    for (size_t i = 0; i < GW_METRIC_COUNT; i++)
-        render_family(out, &metrics->families[metrics->by_name[i]], placed);
+    for (size_t i = 0; i < metrics->family_count; i++)
+        render_family(out, metrics->ordered[i], placed);
     fl_free(placed);
     gw_metrics_render_process(out, metrics->boot_s);
 }

@@ -563,11 +563,70 @@ static void every_row_is_whole_and_in_the_reference(void **state)
     gw_metrics_free(&metrics);
 }
 
+static void connectors_count_under_names_of_their_own(void **state)
+{
+    (void)state;
+    struct gw_metrics *metrics = make(NULL);
+    struct gw_connector_figure figure = {.name = "syncs_total",
+                                         .help = "Times that the file was synced",
+                                         .component = S("one"),
+                                         .type = S("pubsub.a"),
+                                         .value = 3};
+    gw_metrics_set_figure(metrics, &figure);
+    figure.component = S("two");
+    gw_metrics_set_figure(metrics, &figure);
+    figure.value = 5;
+    gw_metrics_set_figure(metrics, &figure);
+    figure.is_gauge = true; /* a counter elsewhere */
+    gw_metrics_set_figure(metrics, &figure);
+    figure.name = "file_bytes";
+    figure.value = 0;
+    gw_metrics_set_figure(metrics, &figure);
+    figure.name = "up"; /* a family of ours */
+    gw_metrics_set_figure(metrics, &figure);
+    figure.name = "no name";
+    gw_metrics_set_figure(metrics, &figure);
+    const char *text = render(metrics);
+#define FIGURE(name, component)                                                                    \
+    "fairlead_connector_" name "{app_id=\"app\",component=\"" component                            \
+    "\",namespace=\"\",type=\"pubsub.a\"} "
+    assert_has(text,
+               "# HELP fairlead_connector_file_bytes Times that the file was synced\n"
+               "# TYPE fairlead_connector_file_bytes gauge\n" FIGURE(
+                   "file_bytes",
+                   "two") "0\n"
+                          "# HELP fairlead_connector_syncs_total Times that the file was synced\n"
+                          "# TYPE fairlead_connector_syncs_total counter\n" FIGURE(
+                              "syncs_total", "one") "3\n" FIGURE("syncs_total", "two") "5\n");
+    assert_lacks(text, "connector_up");
+    assert_lacks(text, "no name");
+    gw_metrics_free(&metrics);
+}
+
+static void names_of_connectors_are_bounded(void **state)
+{
+    (void)state;
+    struct gw_metrics *metrics = make(NULL);
+    char names[GW_CONNECTOR_FAMILIES_MAX + 5][16];
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+        snprintf(names[i], sizeof names[i], "n%zu", i);
+        gw_metrics_set_figure(
+            metrics,
+            &(struct gw_connector_figure){
+                .name = names[i], .help = "", .component = S("c"), .type = S("t"), .value = 1});
+    }
+    assert_int_equal(count_of(render(metrics), "\nfairlead_connector_n"),
+                     GW_CONNECTOR_FAMILIES_MAX);
+    gw_metrics_free(&metrics);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_series_shows_after_its_first_record),
         cmocka_unit_test(the_same_values_give_the_same_series),
+        cmocka_unit_test(connectors_count_under_names_of_their_own),
+        cmocka_unit_test(names_of_connectors_are_bounded),
         cmocka_unit_test(a_histogram_has_cumulative_buckets_sum_and_count),
         cmocka_unit_test(every_value_falls_below_the_first_larger_bound),
         cmocka_unit_test(numbers_look_as_go_writes_them),
