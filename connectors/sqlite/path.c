@@ -133,11 +133,10 @@ static enum fl_err check_query(struct fl_slice query, struct fl_error *error)
 
 /* --- forms --- */
 
-/* What follows `file:`. With an authority the path begins at the next slash. */
+/* What follows `file:`, up to the parameters. With an authority the path begins at the next slash.
+ */
 static enum fl_err take_uri(struct fl_slice uri, struct fl_buffer *name, struct fl_error *error)
 {
-    struct fl_slice rest;
-    uri = cut(uri, '#', &rest);
     if (fl_slice_starts_with(uri, FL_SLICE_LIT("//"))) {
         uri = fl_slice_of(uri.data + 2, uri.len - 2);
         size_t slash = fl_slice_find_byte(uri, '/');
@@ -151,16 +150,21 @@ static enum fl_err take_uri(struct fl_slice uri, struct fl_buffer *name, struct 
     return decode(uri, name, error);
 }
 
+/* Only a URI has a fragment, which begins at the first # and means nothing here. */
 static enum fl_err take_apart(struct fl_slice text, struct fl_buffer *name, struct fl_error *error)
 {
     const struct fl_slice scheme = FL_SLICE_LIT("file:");
-    struct fl_slice query, fragment, path = cut(text, '?', &query);
+    bool is_uri = fl_slice_starts_with_nocase(text, scheme);
+    struct fl_slice query, fragment;
     enum fl_err err = FL_OK;
-    if (fl_slice_starts_with_nocase(path, scheme))
-        err = take_uri(fl_slice_of(path.data + scheme.len, path.len - scheme.len), name, error);
+    if (is_uri)
+        text = cut(fl_slice_of(text.data + scheme.len, text.len - scheme.len), '#', &fragment);
+    text = cut(text, '?', &query);
+    if (is_uri)
+        err = take_uri(text, name, error);
     else
-        fl_buffer_append_slice(name, path);
-    return err ? err : check_query(cut(query, '#', &fragment), error);
+        fl_buffer_append_slice(name, text);
+    return err ? err : check_query(query, error);
 }
 
 static enum fl_err take_default(struct fl_slice data_dir, struct fl_buffer *name,
