@@ -12,6 +12,7 @@
 
 #include "base/alloc.h"
 #include "gateway/api_bulk.h"
+#include "gateway/api_cancel.h"
 #include "gateway/api_cors.h"
 #include "gateway/api_error.h"
 #include "gateway/api_invoke.h"
@@ -326,6 +327,29 @@ static bool match_publish(struct gw_api_hand *hand, struct fl_slice rest, bool i
            gw_query_decode(&hand->arena, topic, &hand->topic_name);
 }
 
+/* Where the last slash stands; `path` has one. */
+static size_t last_slash(struct fl_slice path)
+{
+    size_t at = path.len;
+    while (path.data[--at] != '/')
+        ;
+    return at;
+}
+
+static bool match_cancel(struct gw_api_hand *hand, struct fl_slice rest)
+{
+    struct fl_slice pubsub = take_segment(&rest);
+    if (rest.len == 0 || last_slash(rest) == 0)
+        return false;
+    size_t end = last_slash(rest);
+    struct fl_slice topic = fl_slice_of(rest.data + 1, end - 1);
+    struct fl_slice id = fl_slice_of(rest.data + end + 1, rest.len - end - 1);
+    hand->endpoint = GW_ENDPOINT_CANCEL;
+    return gw_query_decode(&hand->arena, pubsub, &hand->pubsub_name) &&
+           gw_query_decode(&hand->arena, topic, &hand->topic_name) &&
+           gw_path_decode(&hand->arena, id, &hand->key);
+}
+
 static void match(const struct gw_api *api, struct gw_api_hand *hand, bool is_public)
 {
     struct fl_slice rest = hand->info.path, method = hand->info.method;
@@ -336,9 +360,12 @@ static void match(const struct gw_api *api, struct gw_api_hand *hand, bool is_pu
     struct fl_slice group = take_segment(&rest);
     bool is_get = fl_slice_eq_str(method, "GET");
     if (fl_slice_eq_str(group, "publish") && !is_public) {
-        if ((is_alpha ? api->is_alpha_publish_allowed : api->is_publish_allowed) &&
-            is_post_or_put(method))
+        if (!(is_alpha ? api->is_alpha_publish_allowed : api->is_publish_allowed))
+            return;
+        if (is_post_or_put(method))
             match_publish(hand, rest, is_alpha);
+        else if (fl_slice_eq_str(method, "DELETE") && !is_alpha)
+            match_cancel(hand, rest);
     } else if (is_alpha) {
         return;
     } else if (fl_slice_eq_str(group, "healthz")) {
@@ -502,7 +529,7 @@ static void respond_shutdown(struct gateway *gateway, struct gw_api_hand *hand)
  */
 static void respond_not_found(struct gateway *gateway, struct gw_api_hand *hand, bool is_public)
 {
-    static const char *const methods[] = {"GET", "POST", "PUT"};
+    static const char *const methods[] = {"GET", "POST", "PUT", "DELETE"};
     struct fl_slice asked = hand->info.method;
     struct fl_buffer allowed = {0};
     for (size_t i = 0; i < sizeof methods / sizeof *methods; i++) {
@@ -563,9 +590,13 @@ static void respond_no_component(struct gateway *gateway, struct gw_api_hand *ha
 static const char *log_name(struct gw_api_hand *hand)
 {
     static const char *const names[] = {
-        [GW_ENDPOINT_PUBLISH] = "PublishEvent", [GW_ENDPOINT_BULK_PUBLISH] = "BulkPublishEvent",
-        [GW_ENDPOINT_METADATA] = "GetMetadata", [GW_ENDPOINT_METADATA_SET] = "SetMetadata",
-        [GW_ENDPOINT_HEALTHZ] = "Healthz",      [GW_ENDPOINT_HEALTHZ_OUTBOUND] = "HealthzOutbound",
+        [GW_ENDPOINT_PUBLISH] = "PublishEvent",
+        [GW_ENDPOINT_BULK_PUBLISH] = "BulkPublishEvent",
+        [GW_ENDPOINT_CANCEL] = "CancelEvent",
+        [GW_ENDPOINT_METADATA] = "GetMetadata",
+        [GW_ENDPOINT_METADATA_SET] = "SetMetadata",
+        [GW_ENDPOINT_HEALTHZ] = "Healthz",
+        [GW_ENDPOINT_HEALTHZ_OUTBOUND] = "HealthzOutbound",
         [GW_ENDPOINT_SHUTDOWN] = "Shutdown",
     };
     if (hand->endpoint != GW_ENDPOINT_NONE)
@@ -622,6 +653,8 @@ static bool route(struct gw_port *port, struct gw_api_hand *hand)
         }
         hand->info.path = gw_path_clean(&hand->arena, raw_path);
         match(api, hand, port->is_public);
+        if (hand->endpoint == GW_ENDPOINT_CANCEL)
+            hand->info.path.len = last_slash(hand->info.path);
     }
     if (!apply_trace(gateway, hand))
         return false;
@@ -647,6 +680,7 @@ static bool route(struct gw_port *port, struct gw_api_hand *hand)
         return false;
     case GW_ENDPOINT_PUBLISH:
     case GW_ENDPOINT_BULK_PUBLISH:
+    case GW_ENDPOINT_CANCEL:
         return hand->topic || find_topic(gateway, hand, raw_path);
     case GW_ENDPOINT_METADATA_SET:
         return true;
@@ -688,6 +722,8 @@ static void on_request(struct http_exchange *exchange, void *context)
             gw_api_publish(gateway, hand, body);
         else if (hand->endpoint == GW_ENDPOINT_BULK_PUBLISH)
             gw_api_bulk_publish(gateway, hand, body);
+        else if (hand->endpoint == GW_ENDPOINT_CANCEL)
+            gw_api_cancel(gateway, hand);
         else
             gw_api_metadata_set(gateway, hand, body);
     }

@@ -26,6 +26,7 @@ enum gw_endpoint {
     GW_ENDPOINT_NONE, /* daprd takes it for a service invocation */
     GW_ENDPOINT_PUBLISH,
     GW_ENDPOINT_BULK_PUBLISH,
+    GW_ENDPOINT_CANCEL,
     GW_ENDPOINT_METADATA,
     GW_ENDPOINT_METADATA_SET,
     GW_ENDPOINT_HEALTHZ,
@@ -63,7 +64,7 @@ struct gw_api_hand {
     struct gw_trace_call trace;
     struct fl_slice query;
     struct gw_topic *topic;                       /* publish endpoints; held */
-    struct fl_slice pubsub_name, topic_name, key; /* decoded */
+    struct fl_slice pubsub_name, topic_name, key; /* decoded; of a cancel the key is the id */
     struct fl_arena arena;
     struct fl_buffer lines; /* what info.fields points to, unless it is the usual line */
 };

@@ -82,13 +82,14 @@ struct fl_slice gw_path_clean(struct fl_arena *arena, struct fl_slice path)
     return fl_slice_of(out, len);
 }
 
-bool gw_query_decode(struct fl_arena *arena, struct fl_slice text, struct fl_slice *decoded)
+static bool decode(struct fl_arena *arena, struct fl_slice text, bool plus_is_space,
+                   struct fl_slice *decoded)
 {
     bool is_plain = true;
     for (size_t i = 0; i < text.len; i++) {
         if (text.data[i] == '%' && !is_escape(text, i))
             return false;
-        is_plain &= text.data[i] != '%' && text.data[i] != '+';
+        is_plain &= text.data[i] != '%' && !(plus_is_space && text.data[i] == '+');
     }
     *decoded = text;
     if (is_plain)
@@ -100,13 +101,23 @@ bool gw_query_decode(struct fl_arena *arena, struct fl_slice text, struct fl_sli
         if (c == '%') {
             c = (char)(hex_value(text.data[i + 1]) << 4 | hex_value(text.data[i + 2]));
             i += 2;
-        } else if (c == '+') {
+        } else if (plus_is_space && c == '+') {
             c = ' ';
         }
         out[len++] = c;
     }
     *decoded = fl_slice_of(out, len);
     return true;
+}
+
+bool gw_query_decode(struct fl_arena *arena, struct fl_slice text, struct fl_slice *decoded)
+{
+    return decode(arena, text, true, decoded);
+}
+
+bool gw_path_decode(struct fl_arena *arena, struct fl_slice text, struct fl_slice *decoded)
+{
+    return decode(arena, text, false, decoded);
 }
 
 /* --- the other direction --- */

@@ -24,6 +24,9 @@ struct fl_slice gw_path_clean(struct fl_arena *arena, struct fl_slice path);
  * lives in the arena. False: a bad escape. */
 bool gw_query_decode(struct fl_arena *arena, struct fl_slice text, struct fl_slice *decoded);
 
+/* The same by the rules of paths: a '+' is a '+'. */
+bool gw_path_decode(struct fl_arena *arena, struct fl_slice text, struct fl_slice *decoded);
+
 /* Appends what a configured path of the application is on the wire, as Go's URLs go there: bytes
  * that a path cannot hold are escaped, escapes that are there stay, a query follows as it is, a
  * fragment goes. The result is a target whatever the bytes are. */

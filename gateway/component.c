@@ -8,6 +8,7 @@
 #include "connectors/registry.h"
 #include "gateway/gateway.h"
 #include "gateway/intake.h"
+#include "gateway/invocation.h"
 #include "gateway/metrics.h"
 #include "gateway/subscriptions.h"
 
@@ -160,13 +161,8 @@ static void on_closed(struct connector *connector)
     struct gw_component *component = component_of(connector);
     component->is_closed = true;
     component->is_up = false;
+    gw_invocations_end(component);
     gw_shutdown_check(component->gateway);
-}
-
-static void on_invoked(struct connector *connector, const struct connector_invoked *answer)
-{
-    (void)connector;
-    (void)answer;
 }
 
 static void on_backlog(struct connector *connector, const struct connector_backlog *backlog,
@@ -180,7 +176,7 @@ static void on_backlog(struct connector *connector, const struct connector_backl
 const struct connector_callbacks gw_connector_callbacks = {
     .state = on_state,
     .published = on_published,
-    .invoked = on_invoked,
+    .invoked = gw_invocations_on_answer,
     .writable = on_writable,
     .subscribed = gw_subscriptions_on_subscribed,
     .unsubscribed = gw_subscriptions_on_unsubscribed,
@@ -284,6 +280,7 @@ static struct gw_component *new_component(struct gateway *gateway,
     component->flush.run = on_flush;
     component->settle.run = on_settle;
     fl_list_init(&component->line);
+    fl_list_init(&component->tickets);
     config_scopes_read(config->metadata, config->metadata_count, gateway->flags->app_id,
                        &component->arena, &component->scopes);
     if (config->has_namespace_tag)
@@ -298,6 +295,7 @@ static void free_component(struct gw_component *component)
     net_timer_stop(gateway->loop, &component->extend_timer);
     net_loop_cancel(gateway->loop, &component->flush);
     net_loop_cancel(gateway->loop, &component->settle);
+    gw_invocations_free(component);
     fl_free(component->connector);
     fl_free(component->figures);
     fl_arena_fini(&component->arena);

@@ -42,7 +42,9 @@ struct gw_component {
     size_t settlement_count;
     struct net_task settle;
     struct net_timer extend_timer; /* leases of what is being worked on */
-    uint64_t *figures;             /* room for what the connector counts */
+    struct fl_list tickets;        /* calls of `invoke` that are not answered yet */
+    size_t ticket_count;
+    uint64_t *figures; /* room for what the connector counts */
 };
 
 extern const struct connector_callbacks gw_connector_callbacks;

@@ -6,9 +6,9 @@
 #include "gateway/metrics.h"
 #include "gateway/topic.h"
 
-static int status_of(const struct gw_publish_result *result)
+int gw_publish_status(enum fl_err code)
 {
-    switch (result->code) {
+    switch (code) {
     case FL_ERR_AGAIN:
     case FL_ERR_TOO_LARGE:
     case FL_ERR_NO_MEMORY:
@@ -25,7 +25,7 @@ static int status_of(const struct gw_publish_result *result)
 struct gw_api_error gw_publish_error(struct fl_arena *arena, const struct gw_publish_result *result,
                                      struct fl_slice pubsub, struct fl_slice topic)
 {
-    int status = status_of(result);
+    int status = gw_publish_status(result->code);
     const char *text = result->text ? result->text : fl_err_name(result->code);
     const char *message = fl_arena_printf(
         arena, "error when publishing to topic %.*s in pubsub %.*s: %s%s", FL_SLICE_ARG(topic),

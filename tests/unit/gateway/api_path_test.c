@@ -152,9 +152,21 @@ static void an_application_is_named_in_one_of_three_places(void **state)
     assert_invoked(NULL, "Bearer x", "/x", NULL);
 }
 
+static void a_path_keeps_its_plus(void **state)
+{
+    (void)state;
+    struct fl_arena own = {0};
+    struct fl_slice decoded;
+    assert_true(gw_path_decode(&own, FL_SLICE_LIT("1+1%2F2%20"), &decoded));
+    assert_true(fl_slice_eq_str(decoded, "1+1/2 "));
+    assert_false(gw_path_decode(&own, FL_SLICE_LIT("%2"), &decoded));
+    fl_arena_fini(&own);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_path_keeps_its_plus),
         cmocka_unit_test(splits_targets_of_both_forms),
         cmocka_unit_test(cleans_encoded_paths),
         cmocka_unit_test(decodes_by_the_rules_of_queries),

@@ -1,0 +1,252 @@
+"""What the gateway makes of what a connector offers beyond publishing and subscribing: where a
+group starts, figures, messages taken back, leases, lost connections, lanes that go elsewhere,
+metadata that is checked.
+
+Most stories have a connector of their own (story_connector.c), which is compiled into a module
+beside a copy of the gateway, does what a test orders and logs what it hears. Without a C compiler
+they are skipped; so are those of `pubsub.sqlite` while the build does not have it.
+"""
+import os
+import re
+import shutil
+import subprocess
+import tempfile
+import time
+import unittest
+
+from harness import (FAIRLEAD, OK, Client, Story, answer, component, parse_metrics, subscription,
+                     verdict, wait_for)
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+ROOT = os.path.abspath(os.path.join(HERE, "..", "..", ".."))
+RAW = "?metadata.rawPayload=true"
+EVERY_10_MS = """apiVersion: dapr.io/v1alpha1
+kind: Resiliency
+metadata: {name: often}
+spec:
+  policies:
+    retries:
+      often: {policy: constant, duration: 10s, maxRetries: 100}
+  targets:
+    components:
+      pubsub: {inbound: {retry: often}}
+"""
+
+
+def story_component(**metadata):
+    return component(kind="pubsub.story", **metadata)
+
+
+class WithStory(Story):
+    """The gateway has the story's connector beside it."""
+
+    @classmethod
+    def setUpClass(cls):
+        compiler = shutil.which(os.environ.get("CC", "cc")) or shutil.which("gcc")
+        if not compiler:
+            raise unittest.SkipTest("no C compiler for the story's connector")
+        cls.folder = tempfile.mkdtemp(prefix="fairlead-story-")
+        cls.addClassCleanup(shutil.rmtree, cls.folder, ignore_errors=True)
+        os.mkdir(os.path.join(cls.folder, "connectors"))
+        cls.executable = os.path.join(cls.folder, "fairlead")
+        shutil.copy(FAIRLEAD, cls.executable)
+        subprocess.run([compiler, "-std=c11", "-D_GNU_SOURCE", "-shared", "-fPIC", "-g", "-I", ROOT,
+                        "-o", os.path.join(cls.folder, "connectors", "connector-story.so"),
+                        os.path.join(HERE, "story_connector.c")], check=True)
+
+    def story(self, *flags, app=None, metadata=None, more=(), **others):
+        documents = (story_component(**(metadata or {})),) + tuple(more)
+        return self.gateway(*flags, app=app, documents=documents, executable=self.executable,
+                            **others)
+
+    def order(self, gateway, text):
+        self.published(gateway, "control", text.encode(), query=RAW,
+                       Content_Type="application/octet-stream")
+
+    @staticmethod
+    def heard(gateway, pattern):
+        """The lines of the connector that match as a whole."""
+        lines = re.findall(r'story: (.*?)"? (?:scope|app_id|instance)=', gateway.log())
+        return [line for line in lines if re.fullmatch(pattern, line)]
+
+    def wait_heard(self, gateway, pattern, count=1):
+        return gateway.wait_for(lambda: (lambda got: len(got) >= count and got)(
+            self.heard(gateway, pattern)), f"{count} times {pattern!r}")
+
+
+class Start(WithStory):
+    def subscribed_as(self, given, **metadata):
+        """What the connector was told of a subscription with this metadata."""
+        app = self.app(subscription("t", metadata=given) if given else subscription("t"))
+        gateway = self.story(app=app, metadata={"history": "true", **metadata})
+        return self.wait_heard(gateway, "subscribe t .*")[0]
+
+    def test_nothing_said_is_the_connectors_own(self):
+        self.assertEqual(self.subscribed_as({}), "subscribe t mode 0 start 0 value ")
+
+    def test_a_subscription_says_where_and_how(self):
+        self.assertEqual(
+            self.subscribed_as({"startFrom": "position:17-3", "consumerMode": "broadcast"}),
+            "subscribe t mode 1 start 4 value 17-3")
+
+    def test_a_time_arrives_as_it_was_written(self):
+        self.assertEqual(self.subscribed_as({"startFrom": "2026-01-31T12:00:00+09:00"}),
+                         "subscribe t mode 0 start 3 value 2026-01-31T12:00:00+09:00")
+
+    def test_the_component_says_it_for_all(self):
+        self.assertEqual(self.subscribed_as({}, startFrom="earliest", consumerMode="broadcast"),
+                         "subscribe t mode 1 start 1 value ")
+
+    def test_a_subscription_outweighs_its_component(self):
+        self.assertEqual(self.subscribed_as({"startFrom": "latest"}, startFrom="earliest",
+                                            consumerMode="broadcast"),
+                         "subscribe t mode 1 start 2 value ")
+
+    def refused(self, **metadata):
+        gateway = self.story(metadata=metadata, awaits=None)
+        self.assertEqual(gateway.wait_end(), 1)
+        self.assertIn("[INIT_COMPONENT_FAILURE]", gateway.log())
+        return gateway.log()
+
+    def test_a_component_that_starts_nowhere_is_refused(self):
+        log = self.refused(history="true", startFrom="erliest")
+        self.assertRegex(log, r"00.yaml:\d+: pubsub \(pubsub.story/v1\): startFrom: found")
+
+    def test_a_component_without_history_is_refused(self):
+        self.assertIn("keeps no history", self.refused(startFrom="earliest"))
+
+    def test_an_unknown_mode_is_refused_with_the_nearest(self):
+        log = self.refused(consumerMode="broadcsat")
+        self.assertRegex(log, "the nearest is .{1,2}broadcast")
+
+    def test_a_subscription_that_starts_nowhere_is_inert(self):
+        app = self.app(subscription("bad", metadata={"startFrom": "yesterday"}),
+                       subscription("good"))
+        declared = """apiVersion: dapr.io/v2alpha1
+kind: Subscription
+metadata: {name: declared}
+spec:
+  pubsubname: pubsub
+  topic: declared
+  routes: {default: /declared}
+  metadata: {startFrom: "position:"}
+"""
+        gateway = self.story(app=app, metadata={"history": "true"}, more=(declared,))
+        self.wait_heard(gateway, "subscribe good .*")
+        self.assertEqual(self.heard(gateway, "subscribe (bad|declared) .*"), [])
+        log = gateway.log()
+        self.assertRegex(log, r"/dapr/subscribe: subscription to topic 'bad' on pubsub 'pubsub': "
+                              r"startFrom: found .{1,2}yesterday")
+        self.assertRegex(log, r"01.yaml:\d+: subscription to topic 'declared' on pubsub 'pubsub': ")
+        self.assertNotIn("topics: [[bad", log)
+        self.assertEqual(log.count("nothing is subscribed for it"), 2)
+
+    def test_in_memory_has_no_history(self):
+        app = self.app(subscription("t", metadata={"startFrom": "earliest"}),
+                       subscription("u", metadata={"consumerMode": "compete"}))
+        gateway = self.gateway(app=app)
+        gateway.wait_log("nothing is subscribed for it")
+        self.published(gateway, "u", 1)
+        app.wait_got("/u", 1)
+
+
+class Figures(WithStory):
+    def test_what_a_connector_counts_is_scraped(self):
+        app = self.app(subscription("t"))
+        gateway = self.story(app=app, more=(component("other", kind="pubsub.story"),))
+        self.wait_heard(gateway, "subscribe t .*")
+        self.published(gateway, "t", 1)
+        self.wait_heard(gateway, "settle 0 accepted")
+        with Client(("127.0.0.1", gateway.metrics_port)) as client:
+            text = client.exchange("GET", "/metrics").body.decode()
+        self.assertIn("# TYPE fairlead_connector_settled_total counter\n", text)
+        self.assertIn("# TYPE fairlead_connector_generation gauge\n", text)
+        families = parse_metrics(text)
+        labels = dict(list(families["fairlead_connector_settled_total"])[0])
+        self.assertEqual(labels, {"app_id": "story", "component": "pubsub", "namespace": "",
+                                  "type": "pubsub.story"})
+        self.assertEqual(list(families["fairlead_connector_settled_total"].values()), [1])
+        self.assertEqual(len(families["fairlead_connector_generation"]), 2)
+
+
+class Cancel(WithStory):
+    def cancel(self, gateway, rest, **fields):
+        with Client(gateway.address) as client:
+            return client.exchange("DELETE", "/v1.0/publish/" + rest, **fields)
+
+    def error(self, got):
+        return got.status, got.json["errorCode"]
+
+    def test_a_message_is_taken_back(self):
+        gateway = self.story()
+        got = self.cancel(gateway, "pubsub/orders/known")
+        self.assertEqual((got.status, got.body), (204, b""))
+        self.assertEqual(self.heard(gateway, "cancel .*"), ["cancel known of orders"])
+
+    def test_the_last_segment_is_the_id(self):
+        gateway = self.story()
+        for rest, heard in (("pubsub/a/b/c/d", "d of a/b/c"), ("pubsub/a/x%2Fy%20z", "x/y z of a"),
+                            ("pubsub/a/1+1", "1+1 of a"), ("pubsub//a//b/", "b of a")):
+            self.assertEqual(self.cancel(gateway, rest).status, 204)
+            self.assertEqual(self.heard(gateway, "cancel .*")[-1], "cancel " + heard)
+        for rest in ("pubsub/a", "pubsub"):
+            self.assertEqual(self.error(self.cancel(gateway, rest)), (404, "ERR_DIRECT_INVOKE"))
+
+    def test_what_is_not_there(self):
+        gateway = self.story()
+        got = self.cancel(gateway, "pubsub/orders/gone")
+        self.assertEqual(self.error(got), (404, "ERR_PUBSUB_MESSAGE_NOT_FOUND"))
+        self.assertEqual(got.json["details"][1]["metadata"], {"id": "gone", "topic": "orders"})
+        self.assertEqual(self.error(self.cancel(gateway, "nobody/orders/x")),
+                         (404, "ERR_PUBSUB_NOT_FOUND"))
+
+    def test_connectors_that_take_nothing_back(self):
+        gateway = self.story(more=(component("memory"),))
+        for rest in ("pubsub/t/odd", "memory/t/x"):
+            self.assertEqual(self.error(self.cancel(gateway, rest)),
+                             (400, "ERR_PUBSUB_CANCEL_UNSUPPORTED"))
+
+    def test_scopes_and_tokens_hold(self):
+        gateway = self.story(metadata={"publishingScopes": "story=other"},
+                             env={"DAPR_API_TOKEN": "secret"})
+        self.assertEqual(self.cancel(gateway, "pubsub/t/x").status, 401)
+        got = self.cancel(gateway, "pubsub/t/x", dapr_api_token="secret")
+        self.assertEqual(self.error(got), (403, "ERR_PUBSUB_FORBIDDEN"))
+        self.assertEqual(self.heard(gateway, "cancel .*"), [])
+
+    def test_an_answer_that_does_not_come(self):
+        gateway = self.story("--publish-timeout", "300ms")
+        for word in ("silent", "late"):
+            got = self.cancel(gateway, "pubsub/t/" + word)
+            self.assertEqual(self.error(got), (504, "ERR_PUBSUB_CANCEL_MESSAGE"))
+            self.assertIn("may have been taken back", got.json["message"])
+        self.wait_heard(gateway, "late answer")
+        self.assertEqual(self.cancel(gateway, "pubsub/t/known").status, 204)
+
+    def test_a_client_that_leaves(self):
+        gateway = self.story("--publish-timeout", "300ms")
+        client = Client(gateway.address)
+        client.send("DELETE", "/v1.0/publish/pubsub/t/silent")
+        self.wait_heard(gateway, "cancel silent .*")
+        client.reset()
+        gateway.signal()
+        self.assertEqual(gateway.wait_end(), 0)
+
+    def test_while_down_it_is_refused(self):
+        gateway = self.story()
+        self.order(gateway, "down 60000")
+        gateway.wait_log("Component disconnected")
+        got = self.cancel(gateway, "pubsub/t/x")
+        self.assertEqual(self.error(got), (503, "ERR_PUBSUB_CANCEL_MESSAGE"))
+        self.assertEqual(got.fields["retry-after"], "1")
+
+    def test_the_id_is_no_label(self):
+        gateway = self.story()
+        for number in range(3):
+            self.cancel(gateway, f"pubsub/t/known{number}")
+        self.assertEqual(gateway.metric("dapr_http_server_request_count", method="DELETE",
+                                        path="/v1.0/publish/pubsub/t", status="204"), 3)
+
+
+if __name__ == "__main__":
+    unittest.main()
