@@ -191,7 +191,8 @@ static void forget(struct gw_delivery *delivery)
     gw_intake_settle(delivery, CONNECTOR_ACCEPTED, 0);
 }
 
-/* Gives each delivery that succeeded or was dropped its verdict; the others stay. */
+/* Gives each delivery that succeeded or was dropped its verdict; the others stay. A stale one goes
+ * in any case. */
 static void end_finished(struct gw_bulk_batch *batch, bool is_unknown_path)
 {
     for (uint32_t i = 0; i < batch->count; i++) {
@@ -199,13 +200,14 @@ static void end_finished(struct gw_bulk_batch *batch, bool is_unknown_path)
         if (!delivery)
             continue;
         warn_if_old(delivery);
-        if (batch->places[i].status == GW_BULK_RETRY) {
+        bool is_stale = gw_delivery_is_stale(delivery);
+        if (batch->places[i].status == GW_BULK_RETRY && !is_stale) {
             delivery->failures++;
             continue;
         }
         batch->places[i].delivery = NULL;
         batch->open_count--;
-        if (is_unknown_path)
+        if (is_unknown_path && !is_stale)
             forget(delivery);
         else if (batch->places[i].status == GW_BULK_DROP)
             gw_delivery_dropped(delivery, "dropped by the application");
@@ -419,21 +421,8 @@ static size_t take_gathered(struct gw_bulk *bulk, struct fl_list *taken)
 /* Puts it into the batch of its way, or ends it. */
 static void place(struct gw_bulk *bulk, struct gw_delivery *delivery, size_t most)
 {
-    switch (gw_delivery_prepare(delivery)) {
-    case GW_ROUTE_FOUND:
-        break;
-    case GW_ROUTE_NONE:
-        gw_delivery_dropped(delivery, "no rule matches");
+    if (!gw_delivery_find_way(delivery))
         return;
-    case GW_ROUTE_EXPIRED:
-        gw_delivery_dropped(delivery, "expired");
-        return;
-    case GW_ROUTE_FAILED:
-        delivery->failures++;
-        gw_delivery_failed_finally(delivery, 0,
-                                   "the message is no event, or a rule cannot be evaluated");
-        return;
-    }
     struct gw_bulk_batch **batch = &bulk->by_way[delivery->way];
     if (!*batch)
         *batch = new_batch(bulk, delivery->way, most);
@@ -526,6 +515,16 @@ static bool remove_from_batch(struct gw_bulk_batch *batch, const struct gw_deliv
     return false;
 }
 
+/* A round that waited for the batch that has just gone begins in the next turn: the caller is about
+ * to free the delivery. */
+static void owe_round(struct gw_bulk *bulk)
+{
+    if (!bulk->is_due || !fl_list_is_empty(&bulk->batches))
+        return;
+    bulk->is_due = false;
+    start_timer(bulk, 0);
+}
+
 bool gw_bulk_remove(struct gw_bulk *bulk, struct gw_delivery *delivery)
 {
     if (delivery->state != GW_DELIVERY_IN_BULK)
@@ -538,8 +537,10 @@ bool gw_bulk_remove(struct gw_bulk *bulk, struct gw_delivery *delivery)
     FL_LIST_EACH(at, &bulk->batches)
     {
         struct gw_bulk_batch *batch = FL_LIST_ENTRY(at, struct gw_bulk_batch, link);
-        if (!batch->is_calling && remove_from_batch(batch, delivery))
+        if (!batch->is_calling && remove_from_batch(batch, delivery)) {
+            owe_round(bulk);
             return true;
+        }
     }
     return false;
 }

@@ -48,22 +48,24 @@ static void offer_line(struct gw_component *component)
     }
 }
 
+/* Those that came since the last time and are still there begin to wait; the ones before them do
+ * already, so a long line is not walked every turn. */
 static void on_flush(struct net_task *task)
 {
     struct gw_component *component = FL_CONTAINER(task, struct gw_component, flush);
+    size_t fresh = component->fresh_count;
+    component->fresh_count = 0;
     offer_line(component);
-    if (component->line_count == 0)
-        return;
-    FL_LIST_EACH(at, &component->line)
-    {
+    struct fl_list *at = component->line.prev;
+    for (; at != &component->line && fresh > 0; at = at->prev, fresh--)
         gw_publish_must_wait(FL_LIST_ENTRY(at, struct gw_publish, link));
-    }
 }
 
 void gw_component_enqueue(struct gw_component *component, struct gw_publish *publish)
 {
     fl_list_add_last(&component->line, &publish->link);
     component->line_count++;
+    component->fresh_count++;
     net_loop_defer(component->gateway->loop, &component->flush);
 }
 
@@ -109,13 +111,20 @@ void gw_component_settle(struct gw_component *component, const struct connector_
     net_loop_defer(component->gateway->loop, &component->settle);
 }
 
+static void start_extend_timer(struct gw_component *component)
+{
+    int64_t third = component->connector->traits.lease_ms / 3;
+    net_timer_start(component->gateway->loop, &component->extend_timer,
+                    net_loop_now_ms(component->gateway->loop) + (third > 0 ? third : 1));
+}
+
+/* What is settled in this turn goes first: it needs no lease any more. */
 static void on_extend(struct net_timer *timer)
 {
     struct gw_component *component = FL_CONTAINER(timer, struct gw_component, extend_timer);
+    gw_component_flush_settlements(component);
     gw_intake_extend(component);
-    net_timer_start(component->gateway->loop, timer,
-                    net_loop_now_ms(component->gateway->loop) +
-                        component->connector->traits.lease_ms / 3);
+    start_extend_timer(component);
 }
 
 /* --- state --- */
@@ -138,11 +147,14 @@ static void on_state(struct connector *connector, bool is_up, const struct fl_er
         if (error)
             component->last_error = *error;
         if (was_up) {
+            component->generation++;
             component->warned = true;
             FL_WARN(gateway->log, SCOPE, "Component disconnected: %s: %s", connector->log_name,
                     error ? error->text : "no reason given");
         }
     }
+    if (was_up && !is_up)
+        gw_intake_end_generation(component);
     gw_subscriptions_on_component(gateway, component);
 }
 
@@ -161,6 +173,7 @@ static void on_closed(struct connector *connector)
     struct gw_component *component = component_of(connector);
     component->is_closed = true;
     component->is_up = false;
+    net_timer_stop(component->gateway->loop, &component->extend_timer);
     gw_invocations_end(component);
     gw_shutdown_check(component->gateway);
 }
@@ -264,8 +277,7 @@ static enum fl_err open_one(struct gw_component *component, struct fl_error *err
     }
     if (connector->traits.lease_ms) {
         component->extend_timer.expired = on_extend;
-        net_timer_start(gateway->loop, &component->extend_timer,
-                        net_loop_now_ms(gateway->loop) + connector->traits.lease_ms / 3);
+        start_extend_timer(component);
     }
     return FL_OK;
 }

@@ -30,11 +30,13 @@ struct gw_component {
     struct fl_slice topic_prefix; /* of a component with a {namespace} tag; else empty */
     struct fl_arena arena;        /* settings and scopes */
     bool is_up, is_closed, warned;
+    uint32_t generation;         /* ends when the connection is lost */
     struct net_timer init_timer; /* says after initTimeout that the peer is still away */
     int64_t connected_wall_s;
     struct fl_error last_error;
     struct fl_list line; /* of gw_publish: accepted, not yet taken by the connector */
     size_t line_count;
+    size_t fresh_count;   /* at the end of the line: came since it was last offered */
     size_t waiting_count; /* for room in the budget, or in line beyond a turn */
     bool is_blocked;      /* the connector did not take everything; `writable` ends that */
     struct net_task flush;

@@ -96,8 +96,25 @@ static void log_outcome(struct gw_delivery *delivery, const char *what)
              delivery->failures + 1, what);
 }
 
+bool gw_delivery_is_stale(const struct gw_delivery *delivery)
+{
+    return delivery->generation != delivery->subscription->component->generation;
+}
+
+/* Ends a stale delivery, whatever its verdict: it comes again, and counts then. */
+static bool end_stale(struct gw_delivery *delivery)
+{
+    if (!gw_delivery_is_stale(delivery))
+        return false;
+    log_outcome(delivery, "ended after the connection was lost");
+    gw_intake_settle(delivery, CONNECTOR_RELEASED, 0);
+    return true;
+}
+
 void gw_delivery_succeeded(struct gw_delivery *delivery)
 {
+    if (end_stale(delivery))
+        return;
     gw_counter_add(delivery->subscription->delivered, 1);
     gw_intake_settle(delivery, CONNECTOR_ACCEPTED, 0);
 }
@@ -139,6 +156,8 @@ static void on_dead_lettered(struct gw_publish *publish, const struct gw_publish
         gw_intake_settle(delivery, CONNECTOR_ACCEPTED, 0);
         return;
     }
+    if (end_stale(delivery))
+        return;
     FL_WARN(subscription->gateway->log, SCOPE, "cannot publish to the dead letter topic %.*s: %s",
             FL_SLICE_ARG(subscription->config->dead_letter_topic),
             result->text ? result->text : "");
@@ -168,6 +187,8 @@ static bool to_dead_letter(struct gw_delivery *delivery)
 
 void gw_delivery_dropped(struct gw_delivery *delivery, const char *reason)
 {
+    if (end_stale(delivery))
+        return;
     count_dropped(delivery, reason);
     log_outcome(delivery, reason);
     delivery->was_dropped = true;
@@ -178,6 +199,8 @@ void gw_delivery_dropped(struct gw_delivery *delivery, const char *reason)
 void gw_delivery_failed_finally(struct gw_delivery *delivery, int http_status, const char *why)
 {
     char text[96];
+    if (end_stale(delivery))
+        return;
     if (http_status) {
         snprintf(text, sizeof text, "the application answered with status %d", http_status);
         why = text;
@@ -206,6 +229,8 @@ void gw_delivery_failed(struct gw_delivery *delivery, int http_status, const cha
     struct gw_subscription *subscription = delivery->subscription;
     struct gateway *gateway = subscription->gateway;
     int64_t now = net_loop_now_ms(gateway->loop);
+    if (end_stale(delivery))
+        return;
     delivery->failures++;
     log_outcome(delivery, why);
     if (subscription->policy.retry && !gateway->subscriptions.are_stopped) {
@@ -449,50 +474,68 @@ static enum fl_err make_view(struct gw_delivery *delivery)
                            &delivery->view);
 }
 
-enum gw_delivery_route gw_delivery_prepare(struct gw_delivery *delivery)
+enum route {
+    ROUTE_FOUND,  /* delivery->way */
+    ROUTE_NONE,   /* no rule matches */
+    ROUTE_FAILED, /* a rule failed to evaluate, or the message is no event */
+    ROUTE_EXPIRED,
+};
+
+static enum route choose_route(struct gw_delivery *delivery)
 {
     struct gw_subscription *subscription = delivery->subscription;
     struct route_choice choice;
     struct fl_error error;
     delivery->way = NO_WAY;
     if (subscription->is_raw_bad || (!delivery->view && make_view(delivery)))
-        return GW_ROUTE_FAILED;
+        return ROUTE_FAILED;
     const struct ce_event *view = delivery->view;
     if (!(view->flags & (CE_EVENT_STRUCTURED | CE_EVENT_NULL)) ||
         (view->flags & CE_EVENT_HUGE_NUMBER))
-        return GW_ROUTE_FAILED;
+        return ROUTE_FAILED;
     if (view->spans[CE_EXPIRATION].len && ce_event_is_expired(view, fl_clock_wall_ns()))
-        return GW_ROUTE_EXPIRED;
+        return ROUTE_EXPIRED;
     if (route_choose(subscription->routes, view, &choice, &error))
-        return GW_ROUTE_FAILED;
+        return ROUTE_FAILED;
     if (fl_slice_is_null(choice.path))
-        return GW_ROUTE_NONE;
+        return ROUTE_NONE;
     delivery->way = choice.number;
-    return GW_ROUTE_FOUND;
+    return ROUTE_FOUND;
+}
+
+/* As in daprd, what a bulk subscription ends without a call is no attempt in the metrics. */
+static void drop_uncalled(struct gw_delivery *delivery, enum gw_ingress kind, const char *reason)
+{
+    if (!delivery->subscription->bulk)
+        gw_delivery_count(delivery->subscription, kind, 0);
+    gw_delivery_dropped(delivery, reason);
+}
+
+bool gw_delivery_find_way(struct gw_delivery *delivery)
+{
+    switch (choose_route(delivery)) {
+    case ROUTE_FOUND:
+        return true;
+    case ROUTE_NONE:
+        drop_uncalled(delivery, GW_INGRESS_APP_DROP, "no rule matches");
+        break;
+    case ROUTE_EXPIRED:
+        drop_uncalled(delivery, GW_INGRESS_DROP, "expired");
+        break;
+    case ROUTE_FAILED:
+        delivery->failures++;
+        gw_delivery_failed_finally(delivery, 0,
+                                   "the message is no event, or a rule cannot be evaluated");
+        break;
+    }
+    return false;
 }
 
 void gw_delivery_begin(struct gw_delivery *delivery)
 {
-    struct gw_subscription *subscription = delivery->subscription;
     delivery->timer.expired = on_retry_due;
-    switch (gw_delivery_prepare(delivery)) {
-    case GW_ROUTE_FOUND:
+    if (gw_delivery_find_way(delivery))
         attempt(delivery);
-        return;
-    case GW_ROUTE_NONE:
-        gw_delivery_count(subscription, GW_INGRESS_APP_DROP, 0);
-        gw_delivery_dropped(delivery, "no rule matches");
-        return;
-    case GW_ROUTE_EXPIRED:
-        gw_delivery_count(subscription, GW_INGRESS_DROP, 0);
-        gw_delivery_dropped(delivery, "expired");
-        return;
-    case GW_ROUTE_FAILED:
-        delivery->failures++;
-        gw_delivery_failed_finally(delivery, 0,
-                                   "the message is no event, or a rule cannot be evaluated");
-        return;
-    }
 }
 
 void gw_delivery_cancel(struct gw_delivery *delivery)

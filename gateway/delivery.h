@@ -35,6 +35,7 @@ struct gw_delivery {
     struct connector_token token;
     struct gw_lane *lane; /* NULL: none */
     uint64_t lane_id;
+    uint32_t generation;      /* of the component, when it came */
     uint32_t attempt;         /* the broker's count; 1 = first */
     uint32_t failures;        /* failed tries since it came, all of them */
     uint32_t policy_failures; /* of the present run of the policy */
@@ -57,23 +58,22 @@ struct gw_delivery {
 
 void gw_delivery_set_state(struct gw_delivery *delivery, enum gw_delivery_state state);
 
+/* The connection that it came by is lost: the broker will offer the message again, and heeds no
+ * settlement of this delivery. */
+bool gw_delivery_is_stale(const struct gw_delivery *delivery);
+
 /* Starts working on it. */
 void gw_delivery_begin(struct gw_delivery *delivery);
 
 /* Ends what is under way without settling. */
 void gw_delivery_cancel(struct gw_delivery *delivery);
 
-/* --- for bulk calls, which share everything but the call --- */
+/* --- for bulk calls too, which share everything but the call --- */
 
-enum gw_delivery_route {
-    GW_ROUTE_FOUND,  /* delivery->way */
-    GW_ROUTE_NONE,   /* no rule matches */
-    GW_ROUTE_FAILED, /* a rule failed to evaluate, or the message is no event */
-    GW_ROUTE_EXPIRED,
-};
+/* Prepares the view and chooses the way. False: there is none, and the delivery has its verdict. */
+bool gw_delivery_find_way(struct gw_delivery *delivery);
 
-/* Prepares the view and chooses the way. */
-enum gw_delivery_route gw_delivery_prepare(struct gw_delivery *delivery);
+/* --- verdicts; of a stale delivery they are neither counted nor carried out --- */
 
 /* The policy, the dead letter topic or the back-off decide. `http_status` 0: none. */
 void gw_delivery_failed(struct gw_delivery *delivery, int http_status, const char *why);

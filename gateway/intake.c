@@ -112,6 +112,29 @@ static void advance_lane(struct gw_subscription *subscription, struct gw_lane *l
     }
 }
 
+static bool has_deliveries(const struct gw_subscription *subscription, uint64_t lane_id)
+{
+    FL_LIST_EACH(at, &subscription->deliveries)
+    {
+        if (FL_LIST_ENTRY(at, struct gw_delivery, link)->lane_id == lane_id)
+            return true;
+    }
+    return false;
+}
+
+/* Deliveries of bulk calls do not stand in their lanes; the last one of a revoked lane lets it go.
+ */
+static void end_revoked(struct gw_subscription *subscription, uint64_t id)
+{
+    if (fl_list_is_empty(&subscription->lanes) || has_deliveries(subscription, id))
+        return;
+    struct gw_lane *lane = find_lane(subscription, id);
+    if (lane->is_revoked)
+        release_lane(subscription, lane);
+    else
+        drop_lane(lane);
+}
+
 /* --- in --- */
 
 static void start(struct gw_delivery *delivery)
@@ -150,6 +173,7 @@ void gw_intake_deliver(struct connector *connector, struct connector_subscriptio
         delivery->lane_id = items[i].lane;
         delivery->attempt = items[i].attempt ? items[i].attempt : 1;
         delivery->came_ms = now;
+        delivery->generation = subscription->component->generation;
         if (subscription->gateway->subscriptions.are_stopped)
             gw_intake_settle(delivery, CONNECTOR_RELEASED, 0);
         else
@@ -162,34 +186,102 @@ void gw_intake_settle(struct gw_delivery *delivery, enum connector_outcome outco
 {
     struct gw_subscription *subscription = delivery->subscription;
     struct gw_lane *lane = delivery->lane;
+    uint64_t lane_id = delivery->lane_id;
     bool was_waiting = delivery->state == GW_DELIVERY_IN_LANE;
     struct connector_settlement settlement = {&subscription->feed, delivery->token, outcome,
                                               delay_ms};
-    gw_component_settle(subscription->component, &settlement);
+    if (!gw_delivery_is_stale(delivery))
+        gw_component_settle(subscription->component, &settlement);
     gw_delivery_set_state(delivery, GW_DELIVERY_SETTLED);
     free_delivery(delivery);
     if (lane && !was_waiting)
         advance_lane(subscription, lane);
+    else if (!lane && lane_id)
+        end_revoked(subscription, lane_id);
     if (subscription->gateway->shutdown.phase != GW_RUNNING)
         gw_shutdown_check(subscription->gateway);
+}
+
+/* --- out, without a settlement --- */
+
+/* Takes it from where it waits; false when somebody works on it. */
+static bool take_waiting(struct gw_delivery *delivery)
+{
+    switch (delivery->state) {
+    case GW_DELIVERY_HELD:
+    case GW_DELIVERY_IN_LANE:
+    case GW_DELIVERY_RETRY_WAIT:
+        break;
+    case GW_DELIVERY_IN_BULK:
+        if (!gw_bulk_remove(delivery->subscription->bulk, delivery))
+            return false;
+        break;
+    case GW_DELIVERY_CALLING:
+    case GW_DELIVERY_DEAD_LETTER:
+    case GW_DELIVERY_SETTLED:
+        return false;
+    }
+    gw_delivery_cancel(delivery);
+    fl_list_remove(&delivery->lane_link);
+    return true;
+}
+
+/* Nobody works on it any more, and the broker knows. */
+static void forget(struct gw_delivery *delivery)
+{
+    if (delivery->lane && delivery->state != GW_DELIVERY_IN_LANE)
+        delivery->lane->is_busy = false;
+    gw_delivery_set_state(delivery, GW_DELIVERY_SETTLED);
+    free_delivery(delivery);
 }
 
 void gw_intake_revoked(struct connector *connector, struct connector_subscription *feed,
                        uint64_t id, int64_t until_at_ms)
 {
     struct gw_subscription *subscription = feed->context;
-    struct gw_lane *lane = find_lane(subscription, id);
     (void)connector;
     (void)until_at_ms; /* what is in flight settles; after the deadline the broker ignores it */
-    for (struct fl_list *first; (first = fl_list_first(&lane->waiting));) {
-        struct gw_delivery *delivery = FL_LIST_ENTRY(first, struct gw_delivery, lane_link);
-        fl_list_remove(first);
-        free_delivery(delivery);
+    FL_LIST_EACH_SAFE(at, &subscription->deliveries)
+    {
+        struct gw_delivery *delivery = FL_LIST_ENTRY(at, struct gw_delivery, link);
+        if (delivery->lane_id == id && take_waiting(delivery))
+            forget(delivery);
     }
-    if (lane->is_busy)
-        lane->is_revoked = true;
-    else
+    struct gw_lane *lane = find_lane(subscription, id);
+    lane->is_revoked = true;
+    if (!has_deliveries(subscription, id))
         release_lane(subscription, lane);
+}
+
+static void end_generation(struct gw_subscription *subscription)
+{
+    FL_LIST_EACH_SAFE(at, &subscription->deliveries)
+    {
+        struct gw_delivery *delivery = FL_LIST_ENTRY(at, struct gw_delivery, link);
+        bool is_dead_letter = delivery->state == GW_DELIVERY_DEAD_LETTER;
+        if (take_waiting(delivery) ||
+            (is_dead_letter && gw_publish_withdraw(&delivery->dead_letter)))
+            forget(delivery);
+    }
+    /* Lanes are handed out anew. */
+    FL_LIST_EACH_SAFE(at, &subscription->lanes)
+    {
+        struct gw_lane *lane = FL_LIST_ENTRY(at, struct gw_lane, link);
+        lane->is_revoked = false;
+        if (!lane->is_busy)
+            drop_lane(lane);
+    }
+}
+
+void gw_intake_end_generation(struct gw_component *component)
+{
+    struct gw_subscriptions *all = &component->gateway->subscriptions;
+    for (size_t i = 0; i < all->count; i++) {
+        if (all->items[i].component == component)
+            end_generation(&all->items[i]);
+    }
+    if (component->gateway->shutdown.phase != GW_RUNNING)
+        gw_shutdown_check(component->gateway);
 }
 
 void gw_intake_resume(struct gw_subscription *subscription)
@@ -211,14 +303,8 @@ void gw_intake_release_waiting(struct gw_subscription *subscription)
         FL_LIST_EACH(at, &subscription->deliveries)
         {
             struct gw_delivery *delivery = FL_LIST_ENTRY(at, struct gw_delivery, link);
-            enum gw_delivery_state state = delivery->state;
-            bool is_gathered =
-                state == GW_DELIVERY_IN_BULK && gw_bulk_remove(subscription->bulk, delivery);
-            if (state == GW_DELIVERY_HELD || state == GW_DELIVERY_IN_LANE ||
-                state == GW_DELIVERY_RETRY_WAIT || is_gathered) {
+            if (take_waiting(delivery)) {
                 bool was_tried = delivery->failures > 0;
-                gw_delivery_cancel(delivery);
-                fl_list_remove(&delivery->lane_link);
                 gw_intake_settle(delivery, was_tried ? CONNECTOR_MODIFIED : CONNECTOR_RELEASED, 0);
                 goes_on = true;
                 break;
@@ -232,6 +318,8 @@ void gw_intake_drop_all(struct gw_subscription *subscription)
     for (struct fl_list *first; (first = fl_list_first(&subscription->deliveries));) {
         struct gw_delivery *delivery = FL_LIST_ENTRY(first, struct gw_delivery, link);
         gw_delivery_cancel(delivery);
+        if (delivery->state == GW_DELIVERY_DEAD_LETTER)
+            gw_publish_withdraw(&delivery->dead_letter);
         free_delivery(delivery);
     }
     for (struct fl_list *first; (first = fl_list_first(&subscription->lanes));)
@@ -247,7 +335,10 @@ static void extend_one(struct gw_subscription *subscription)
     size_t count = 0;
     FL_LIST_EACH(at, &subscription->deliveries)
     {
-        tokens[count++] = FL_LIST_ENTRY(at, struct gw_delivery, link)->token;
+        const struct gw_delivery *delivery = FL_LIST_ENTRY(at, struct gw_delivery, link);
+        if (gw_delivery_is_stale(delivery))
+            continue;
+        tokens[count++] = delivery->token;
         if (count == EXTEND_BATCH) {
             connector->type->extend(connector, &subscription->feed, tokens, count);
             count = 0;
@@ -260,7 +351,7 @@ static void extend_one(struct gw_subscription *subscription)
 void gw_intake_extend(struct gw_component *component)
 {
     struct gw_subscriptions *all = &component->gateway->subscriptions;
-    if (!component->connector->type->extend)
+    if (!component->connector->type->extend || !component->is_up)
         return;
     for (size_t i = 0; i < all->count; i++) {
         if (all->items[i].component == component)

@@ -4,6 +4,9 @@
  * lane, in its turn with one. While the application is unhealthy it is held; when the process
  * stops, what was never tried is given back.
  *
+ * When the connection to the broker is lost, the broker has everything back that is not settled:
+ * what waits here is forgotten, and what the application works on ends without a settlement.
+ *
  * Thread: the loop's.
  */
 #ifndef GW_INTAKE_H
@@ -33,6 +36,9 @@ void gw_intake_revoked(struct connector *connector, struct connector_subscriptio
 void gw_intake_settle(struct gw_delivery *delivery, enum connector_outcome outcome,
                       int64_t delay_ms);
 
+/* The component's connection is lost. */
+void gw_intake_end_generation(struct gw_component *component);
+
 /* Works on what was held while the application was unhealthy. */
 void gw_intake_resume(struct gw_subscription *subscription);
 
@@ -45,7 +51,8 @@ void gw_intake_drop_all(struct gw_subscription *subscription);
 /* Frees the deliveries kept for use again. */
 void gw_intake_free_pool(struct gateway *gateway);
 
-/* Extends the leases of everything unsettled of a component. */
+/* Extends the leases of everything unsettled of a component, what waits for its next try included.
+ */
 void gw_intake_extend(struct gw_component *component);
 
 #endif

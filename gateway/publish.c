@@ -7,7 +7,7 @@
 static void stop_waiting(struct gw_publish *publish)
 {
     struct gateway *gateway = publish->gateway;
-    if (!net_deadline_is_running(&publish->wait) && publish->state != GW_PUBLISH_WAITS_FOR_ROOM)
+    if (!net_deadline_is_running(&publish->wait))
         return;
     net_deadline_stop(&publish->wait);
     gateway->publishing.waiting_count--;
@@ -54,12 +54,11 @@ static void on_wait_over(struct net_deadline *deadline)
 }
 
 /* Room came: the bytes held in the line become the event's charge, which its last reference gives
- * back. */
+ * back. The wait goes on until it is sent. */
 static void on_room(struct fl_budget_wish *wish)
 {
     struct gw_publish *publish = FL_CONTAINER(wish, struct gw_publish, wish);
     struct gateway *gateway = publish->gateway;
-    stop_waiting(publish);
     fl_budget_release_waiting(&gateway->budget, publish->waiting_bytes);
     publish->event->budget = &gateway->budget;
     publish->event->charged_bytes = wish->bytes;
@@ -95,6 +94,18 @@ enum fl_err gw_publish_start(struct gateway *gateway, struct gw_publish *publish
     fl_budget_wait(&gateway->budget, &publish->wish);
     start_waiting(publish);
     return FL_OK;
+}
+
+bool gw_publish_withdraw(struct gw_publish *publish)
+{
+    if (publish->state != GW_PUBLISH_IN_LINE)
+        return false;
+    stop_waiting(publish);
+    fl_list_remove(&publish->link);
+    publish->component->line_count--;
+    publish->state = GW_PUBLISH_IDLE;
+    ce_event_release(&publish->event);
+    return true;
 }
 
 void gw_publish_sent(struct gw_publish *publish)

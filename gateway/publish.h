@@ -50,7 +50,8 @@ struct gw_publish {
     struct fl_budget_wish wish;
     size_t waiting_bytes;
     enum gw_publish_state state;
-    bool is_urgent; /* a dead letter: does not wait for room, has no wait limit */
+    bool is_urgent; /* a dead letter: does not wait for room, has no wait limit; its owner withdraws
+                       it when the component goes down */
     gw_publish_done_fn *done;
 };
 
@@ -68,6 +69,9 @@ void gw_publishing_fini(struct gateway *gateway);
  * taken. */
 enum fl_err gw_publish_start(struct gateway *gateway, struct gw_publish *publish,
                              struct ce_event **event) FL_MUST_USE;
+
+/* Takes back one that is in line and not sent; `done` is not called. False: it is not in line. */
+bool gw_publish_withdraw(struct gw_publish *publish);
 
 /* For the component: the connector took it, or answered. */
 void gw_publish_sent(struct gw_publish *publish);

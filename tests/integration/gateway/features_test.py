@@ -6,6 +6,7 @@ Most stories have a connector of their own (story_connector.c), which is compile
 beside a copy of the gateway, does what a test orders and logs what it hears. Without a C compiler
 they are skipped; so are those of `pubsub.sqlite` while the build does not have it.
 """
+import json
 import os
 import re
 import shutil
@@ -20,7 +21,7 @@ from harness import (FAIRLEAD, OK, Client, Story, answer, component, parse_metri
 HERE = os.path.dirname(os.path.abspath(__file__))
 ROOT = os.path.abspath(os.path.join(HERE, "..", "..", ".."))
 RAW = "?metadata.rawPayload=true"
-EVERY_10_MS = """apiVersion: dapr.io/v1alpha1
+EVERY_10_S = """apiVersion: dapr.io/v1alpha1
 kind: Resiliency
 metadata: {name: often}
 spec:
@@ -246,6 +247,227 @@ class Cancel(WithStory):
             self.cancel(gateway, f"pubsub/t/known{number}")
         self.assertEqual(gateway.metric("dapr_http_server_request_count", method="DELETE",
                                         path="/v1.0/publish/pubsub/t", status="204"), 3)
+
+
+class Leases(WithStory):
+    def test_what_is_worked_on_is_extended_until_it_is_settled(self):
+        held = self.hold()
+        app = self.app(subscription("t"), on_event=lambda request: held.wait() and OK)
+        gateway = self.story(app=app, metadata={"leaseTime": "150"})
+        self.wait_heard(gateway, "subscribe t .*")
+        self.published(gateway, "t", 1)
+        self.wait_heard(gateway, "extend 0", 3)
+        held.set()
+        self.wait_heard(gateway, "settle 0 accepted")
+        held.clear()
+        self.published(gateway, "t", 2)
+        self.wait_heard(gateway, "extend 1", 3)
+        self.assertNotIn("extend 0", self.heard(gateway, ".*")[
+            self.heard(gateway, ".*").index("settle 0 accepted"):])
+        held.set()
+
+    def test_what_waits_for_its_next_try_is_extended(self):
+        app = self.app(subscription("t"), on_event=lambda request: verdict("RETRY"))
+        gateway = self.story(app=app, metadata={"leaseTime": "150"}, more=(EVERY_10_S,))
+        self.wait_heard(gateway, "subscribe t .*")
+        self.published(gateway, "t", 1)
+        gateway.wait_for(lambda: gateway.metric("fairlead_retry_waiting") == 1, "it waits")
+        before = len(self.heard(gateway, "extend 0"))
+        self.wait_heard(gateway, "extend 0", before + 3)
+        gateway.signal()
+        self.assertEqual(gateway.wait_end(), 0)
+        self.assertEqual(self.heard(gateway, "(settle|extend) .*|close .*")[-2:],
+                         ["settle 0 modified", "close while up"])
+        self.assertEqual(len(app.got("/t")), 1)
+
+
+class Down(WithStory):
+    def gateway_with(self, on_event, *flags, more=(), **metadata):
+        app = self.app(subscription("t", deadLetterTopic="dead"), on_event=on_event)
+        gateway = self.story(*flags, app=app, metadata=metadata, more=more)
+        self.wait_heard(gateway, "subscribe t .*")
+        return app, gateway
+
+    def test_nothing_is_settled_or_counted_twice(self):
+        held = self.hold()
+        app, gateway = self.gateway_with(lambda request: held.wait() and OK, leaseTime="100")
+        for number in (1, 2, 3):
+            self.published(gateway, "t", number, query="?metadata.partitionKey=1")
+        app.wait_got("/t", 1)
+        self.order(gateway, "down 50")
+        gateway.wait_log("Component connected")
+        self.wait_heard(gateway, "extend 0", 2)
+        self.assertEqual([r.data for r in app.got("/t")], [1], "the lane is busy all the time")
+        held.set()
+        self.wait_heard(gateway, "settle . accepted", 3)
+        self.assertEqual([r.data for r in app.got("/t")], [1, 1, 2, 3])
+        self.assertEqual(self.heard(gateway, ".* stale"), [])
+        self.assertEqual(gateway.metric("fairlead_delivered_total"), 3)
+        self.assertEqual(gateway.metric("fairlead_in_flight"), 0)
+
+    def test_what_waits_for_its_next_try_comes_anew(self):
+        answers = [verdict("RETRY")]
+        app, gateway = self.gateway_with(lambda request: answers.pop() if answers else OK,
+                                         more=(EVERY_10_S,))
+        began = time.monotonic()
+        self.published(gateway, "t", 1)
+        gateway.wait_for(lambda: gateway.metric("fairlead_retry_waiting") == 1, "it waits")
+        self.order(gateway, "down 50")
+        self.wait_heard(gateway, "settle 0 accepted")
+        self.assertLess(time.monotonic() - began, 9)
+        self.assertEqual(len(app.got("/t")), 2)
+        self.assertEqual(gateway.metric("fairlead_retry_waiting"), 0)
+
+    def test_what_fails_after_the_loss_is_no_dead_letter(self):
+        held = self.hold()
+        app, gateway = self.gateway_with(
+            lambda request: held.wait() and (OK if len(app.got("/t")) > 1 else answer(500)))
+        self.published(gateway, "t", 1)
+        app.wait_got("/t", 1)
+        self.order(gateway, "down 50")
+        app.wait_got("/t", 2)
+        held.set()
+        self.wait_heard(gateway, "settle 0 accepted")
+        self.assertEqual(self.heard(gateway, "publish dead .*|.* stale"), [])
+
+    def test_a_dead_letter_in_line_does_not_hold_up_the_end(self):
+        held = self.hold()
+        app, gateway = self.gateway_with(lambda request: held.wait() and verdict("DROP"),
+                                         "--dapr-graceful-shutdown-seconds", "20")
+        self.published(gateway, "t", 1)
+        app.wait_got("/t", 1)
+        self.order(gateway, "stall 300 60000")
+        held.set()
+        gateway.wait_log("Component disconnected")
+        self.assertEqual(self.heard(gateway, "publish dead .*"), [])
+        began = time.monotonic()
+        gateway.signal()
+        self.assertEqual(gateway.wait_end(), 0)
+        self.assertLess(time.monotonic() - began, 15)
+        self.assertEqual(self.heard(gateway, "(settle|close) .*"), ["close while down"])
+
+    def test_publishes_wait_no_longer_than_they_may(self):
+        _, gateway = self.gateway_with(lambda request: OK, "--publish-wait", "400ms")
+        self.order(gateway, "down 60000")
+        gateway.wait_log("Component disconnected")
+        for _ in range(2):
+            began = time.monotonic()
+            got = gateway.publish("t", 1)
+            self.assertEqual((got.status, got.fields["retry-after"]), (503, "1"))
+            self.assertIn("the story says so", got.json["message"])
+            self.assertTrue(0.35 < time.monotonic() - began < 5)
+        self.assertEqual(gateway.metric("fairlead_publish_waiting"), 0)
+        gateway.signal()
+        self.assertEqual(gateway.wait_end(), 0)
+        self.assertEqual(self.heard(gateway, "close .*"), ["close while down"])
+
+    def test_publishes_that_wait_for_the_connection_go_when_it_is_back(self):
+        _, gateway = self.gateway_with(lambda request: OK, "--publish-wait", "30s")
+        self.order(gateway, "down 300")
+        gateway.wait_log("Component disconnected")
+        clients = [Client(gateway.address) for _ in range(5)]
+        for client in clients:
+            client.send("POST", "/v1.0/publish/pubsub/t", b"1")
+        gateway.wait_for(lambda: gateway.metric("fairlead_publish_waiting") == 5
+                         or "Component connected" in gateway.log(), "they wait")
+        for client in clients:
+            self.assertEqual(client.read().status, 204)
+            client.close()
+        self.assertEqual(gateway.metric("fairlead_publish_waiting"), 0)
+
+
+class Revoked(WithStory):
+    def publish_lane(self, gateway, lane, number):
+        self.published(gateway, "t", number, query=f"?metadata.partitionKey={lane}")
+
+    def test_the_lane_goes_when_what_is_in_flight_is_settled(self):
+        held = self.hold()
+        app = self.app(subscription("t"), on_event=lambda request: held.wait() and OK)
+        gateway = self.story(app=app)
+        self.wait_heard(gateway, "subscribe t .*")
+        for number in (1, 2, 3):
+            self.publish_lane(gateway, 1, number)
+        app.wait_got("/t", 1)
+        self.order(gateway, "revoke 1")
+        held.set()
+        self.wait_heard(gateway, "release 1 of t")
+        self.publish_lane(gateway, 2, 4)
+        app.wait_got("/t", 2)
+        self.assertEqual([r.data for r in app.got("/t")], [1, 4])
+        self.assertEqual(self.heard(gateway, "(settle|release) .*")[:2],
+                         ["settle 0 accepted", "release 1 of t"])
+
+    def test_what_waits_for_its_next_try_is_let_go_at_once(self):
+        app = self.app(subscription("t"), on_event=lambda request: verdict("RETRY"))
+        gateway = self.story(app=app, more=(EVERY_10_S,))
+        self.wait_heard(gateway, "subscribe t .*")
+        self.publish_lane(gateway, 1, 1)
+        gateway.wait_for(lambda: gateway.metric("fairlead_retry_waiting") == 1, "it waits")
+        self.order(gateway, "revoke 1")
+        self.wait_heard(gateway, "release 1 of t")
+        self.assertEqual(self.heard(gateway, "settle .*"), [])
+        self.assertEqual(gateway.metric("fairlead_retry_waiting"), 0)
+
+    @staticmethod
+    def entries(request):
+        return [entry["event"]["data"] for entry in request.event["entries"]]
+
+    def bulk(self, on_event, **settings):
+        app = self.app(subscription("t", bulkSubscribe={"enabled": True, **settings}),
+                       on_event=on_event)
+        gateway = self.story(app=app)
+        self.wait_heard(gateway, "subscribe t .*")
+        return app, gateway
+
+    @staticmethod
+    def all_taken(request):
+        return answer(200, json.dumps({"statuses": [
+            {"entryId": entry["entryId"], "status": "SUCCESS"}
+            for entry in request.event["entries"]]}).encode())
+
+    def test_what_is_gathered_for_a_bulk_call_is_let_go(self):
+        app, gateway = self.bulk(self.all_taken, maxMessagesCount=3, maxAwaitDurationMs=60000)
+        self.publish_lane(gateway, 1, 1)
+        self.publish_lane(gateway, 2, 2)
+        self.order(gateway, "revoke 1")
+        self.wait_heard(gateway, "release 1 of t")
+        self.publish_lane(gateway, 2, 3)
+        self.publish_lane(gateway, 2, 4)
+        app.wait_got("/t", 1)
+        self.assertEqual(self.entries(app.got("/t")[0]), [2, 3, 4])
+        self.wait_heard(gateway, "settle . accepted", 3)
+        self.assertNotIn("settle 0 accepted", self.heard(gateway, "settle .*"))
+
+    def test_a_lane_in_a_bulk_call_goes_after_it(self):
+        held = self.hold()
+        app, gateway = self.bulk(lambda request: held.wait() and self.all_taken(request),
+                                 maxMessagesCount=2, maxAwaitDurationMs=60000)
+        self.publish_lane(gateway, 1, 1)
+        self.publish_lane(gateway, 1, 2)
+        app.wait_got("/t", 1)
+        self.publish_lane(gateway, 1, 3)
+        self.order(gateway, "revoke 1")
+        self.published(gateway, "unheard")
+        self.assertEqual(self.heard(gateway, "release .*"), [])
+        held.set()
+        self.wait_heard(gateway, "release 1 of t")
+        self.assertEqual(self.heard(gateway, "(settle|release) .*"),
+                         ["settle 0 accepted", "settle 1 accepted", "release 1 of t"])
+        self.assertEqual(gateway.metric("fairlead_in_flight"), 0)
+
+    def test_a_bulk_subscription_goes_on_after_the_connection_was_lost(self):
+        held = self.hold()
+        app, gateway = self.bulk(lambda request: held.wait() and self.all_taken(request),
+                                 maxMessagesCount=2, maxAwaitDurationMs=200)
+        for number in (1, 2, 3):
+            self.publish_lane(gateway, number, number)
+        app.wait_got("/t", 1)
+        self.order(gateway, "down 50")
+        gateway.wait_log("Component connected")
+        held.set()
+        self.wait_heard(gateway, "settle . accepted", 3)
+        self.assertEqual(self.heard(gateway, ".* stale"), [])
+        self.assertEqual(gateway.metric("fairlead_delivered_total"), 3)
 
 
 if __name__ == "__main__":

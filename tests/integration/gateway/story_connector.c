@@ -5,6 +5,7 @@
  * publish to the topic `control` with a raw body is an order:
  *
  *   down MS       the connection is lost, and comes back after MS milliseconds
+ *   stall A B     no publish is taken; A milliseconds later the connection is lost for B more
  *   revoke LANE   the lane goes to somebody else
  *
  * A message with the metadata partitionKey=N is of lane N. Everything that the gateway says is one
@@ -36,8 +37,9 @@ struct settings {
 struct story {
     struct connector connector;
     struct net_task task;
-    struct net_timer up_timer, late_timer;
-    bool is_up, is_closing, owes_subscribed;
+    struct net_timer up_timer, down_timer, late_timer;
+    long down_ms;
+    bool is_up, is_closing, is_stalled;
     uint32_t last_number, generation;
     struct message messages[MOST_MESSAGES];
     size_t message_count;
@@ -120,6 +122,7 @@ static void on_turn_end(struct net_task *task)
         for (size_t i = 0; i < story->message_count; i++)
             ce_event_release(&story->messages[i].event);
         net_timer_stop(connector->host->loop, &story->up_timer);
+        net_timer_stop(connector->host->loop, &story->down_timer);
         net_timer_stop(connector->host->loop, &story->late_timer);
         back(story)->closed(connector);
         return;
@@ -143,10 +146,25 @@ static void go_down(struct story *story, long back_in_ms)
     back(story)->state(&story->connector, false, &error);
 }
 
+static void on_down(struct net_timer *timer)
+{
+    struct story *story = FL_CONTAINER(timer, struct story, down_timer);
+    go_down(story, story->down_ms);
+}
+
+static void stall(struct story *story, long for_ms, long down_ms)
+{
+    story->is_stalled = true;
+    story->down_ms = down_ms;
+    net_timer_start(story->connector.host->loop, &story->down_timer,
+                    net_loop_now_ms(story->connector.host->loop) + for_ms);
+}
+
 static void on_up(struct net_timer *timer)
 {
     struct story *story = FL_CONTAINER(timer, struct story, up_timer);
     story->is_up = true;
+    story->is_stalled = false;
     back(story)->state(&story->connector, true, NULL);
     wake(story);
 }
@@ -154,11 +172,14 @@ static void on_up(struct net_timer *timer)
 static void obey(struct story *story, struct fl_slice order)
 {
     char text[64];
+    long number = 0, other = 0;
     snprintf(text, sizeof text, "%.*s", FL_SLICE_ARG(order));
-    long number = atol(strchr(text, ' ') ? strchr(text, ' ') : "0");
+    sscanf(text, "%*s %ld %ld", &number, &other);
     SAY(story, "order %s", text);
     if (text[0] == 'd')
         go_down(story, number);
+    if (text[0] == 's')
+        stall(story, number, other);
     for (size_t i = 0; text[0] == 'r' && i < story->subscription_count; i++)
         back(story)->revoked(&story->connector, story->subscriptions[i], (uint64_t)number, 0);
 }
@@ -198,7 +219,7 @@ static size_t publish(struct connector *connector, const struct connector_publis
 {
     struct story *story = story_of(connector);
     size_t taken = 0;
-    for (; taken < count && story->published_count < MOST_ANSWERS; taken++) {
+    for (; taken < count && !story->is_stalled && story->published_count < MOST_ANSWERS; taken++) {
         story->published[story->published_count++] =
             (struct connector_published){.token = items[taken].token};
         SAY(story, "publish %.*s metadata %zu", FL_SLICE_ARG(items[taken].topic),
@@ -323,6 +344,7 @@ static enum fl_err open_story(struct connector *connector, struct fl_error *erro
     (void)error;
     story->task.run = on_turn_end;
     story->up_timer.expired = on_up;
+    story->down_timer.expired = on_down;
     story->late_timer.expired = on_late;
     story->generation = 1;
     net_timer_start(connector->host->loop, &story->up_timer,
