@@ -25,6 +25,7 @@
 #include "gateway/gateway.h"
 #include "gateway/metrics.h"
 #include "gateway/publish_error.h"
+#include "gateway/publish_options.h"
 #include "gateway/topic.h"
 
 /* A longer list of failed entries is in the body only: clients bound the size of a head. */
@@ -352,11 +353,36 @@ static struct ce_dapr_envelope envelope_of(struct gateway *gateway, struct gw_ap
 /* --- bulk publish --- */
 
 struct bulk {
+    const struct gw_component *component;
     const struct ce_metadata *query;
     size_t query_count;
     bool is_raw;
+    bool has_promise; /* the query says when: it goes for entries without metadata too */
     struct gw_bulk_entries entries;
 };
+
+/* As the entry's event will have it. FL_ERR_REFUSED: the component cannot do what it says. */
+static enum fl_err read_metadata(struct fl_arena *scratch, const struct bulk *bulk,
+                                 const struct gw_bulk_entry *entry, struct ce_dapr_envelope *in,
+                                 struct fl_error *error)
+{
+    struct fl_error cause;
+    in->given = (struct ce_publish_metadata){0};
+    gw_bulk_entry_metadata(scratch, entry, bulk->query, bulk->query_count, &in->metadata,
+                           &in->metadata_count);
+    if (fl_slice_is_null(entry->metadata) && bulk->has_promise) {
+        in->metadata = bulk->query;
+        in->metadata_count = bulk->query_count;
+    }
+    if (in->metadata_count == 0)
+        return FL_OK;
+    ce_publish_metadata_read(in->metadata, in->metadata_count, &in->given);
+    if (gw_publish_options_check(bulk->component, in->metadata, in->metadata_count, scratch,
+                                 &cause))
+        return fl_error_set(error, FL_ERR_REFUSED, FL_CLASS_REJECT, "entry %.*s: %s",
+                            FL_SLICE_ARG(entry->id), cause.text);
+    return FL_OK;
+}
 
 static enum fl_err make_event(struct fl_arena *scratch, const struct bulk *bulk,
                               const struct gw_bulk_entry *entry, struct ce_dapr_envelope *in,
@@ -365,15 +391,12 @@ static enum fl_err make_event(struct fl_arena *scratch, const struct bulk *bulk,
 {
     fl_buffer_clear(bytes);
     enum fl_err err = gw_bulk_entry_bytes(entry, bytes, error);
+    if (!err)
+        err = read_metadata(scratch, bulk, entry, in, error);
     if (err)
         return err;
-    gw_bulk_entry_metadata(scratch, entry, bulk->query, bulk->query_count, &in->metadata,
-                           &in->metadata_count);
     in->body = fl_buffer_slice(bytes);
     in->content_type = entry->content_type;
-    in->given = (struct ce_publish_metadata){0};
-    if (in->metadata_count)
-        ce_publish_metadata_read(in->metadata, in->metadata_count, &in->given);
     if (bulk->is_raw)
         err = ce_event_new(in->body, FL_SLICE_NULL, in->metadata, in->metadata_count, in->budget,
                            event);
@@ -381,7 +404,7 @@ static enum fl_err make_event(struct fl_arena *scratch, const struct bulk *bulk,
         err = ce_dapr_adopt_new(in, error, event);
     else
         err = ce_dapr_envelope_new(in, error, event);
-    if (!err && fl_slice_is_null(entry->metadata))
+    if (!err && fl_slice_is_null(entry->metadata) && !bulk->has_promise)
         (*event)->flags |= CE_EVENT_WITHOUT_METADATA;
     return err;
 }
@@ -397,6 +420,8 @@ static struct gw_batch *finished(struct gateway *gateway, struct gw_api_hand *ha
         free_batch(gateway, &batch);
     if (err == FL_ERR_NO_MEMORY)
         fail_publish(gateway, hand, FL_ERR_AGAIN, out_of_memory);
+    else if (err == FL_ERR_REFUSED)
+        gw_publish_fail_metadata(gateway, hand, error->text, NULL, 0);
     else
         gw_publish_fail_event(gateway, hand, error->text);
     return NULL;
@@ -436,6 +461,7 @@ static bool read_query(struct gateway *gateway, struct gw_api_hand *hand, struct
     struct fl_slice bad;
     gw_api_query_metadata(&hand->arena, hand->query, &query, &bulk->query_count);
     bulk->query = query;
+    bulk->has_promise = gw_publish_has_promise(query, bulk->query_count);
     if (bulk->query_count == 0 ||
         ce_metadata_raw_payload(query, bulk->query_count, &bulk->is_raw, &bad) == FL_OK)
         return true;
@@ -445,7 +471,7 @@ static bool read_query(struct gateway *gateway, struct gw_api_hand *hand, struct
 
 void gw_api_bulk_publish(struct gateway *gateway, struct gw_api_hand *hand, struct fl_slice body)
 {
-    struct bulk bulk = {0};
+    struct bulk bulk = {.component = hand->topic->component};
     struct fl_error error = {0};
     if (!read_query(gateway, hand, &bulk))
         return;

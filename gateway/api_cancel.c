@@ -46,8 +46,6 @@ static struct gw_api_error describe(struct fl_arena *arena, const struct fl_erro
         error.reason = "DAPR_PUBSUB_CANCEL_UNSUPPORTED";
         message =
             fl_arena_printf(arena, "pubsub %.*s does not take messages back", FL_SLICE_ARG(pubsub));
-    } else if (failure->code == FL_ERR_INVALID) {
-        error.status = 400;
     }
     error.message = fl_slice_str(message);
     error.retry_after_s = error.status == 429 || error.status == 503 ? 1 : 0;

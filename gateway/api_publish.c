@@ -18,6 +18,7 @@
 #include "gateway/gateway.h"
 #include "gateway/metrics.h"
 #include "gateway/publish_error.h"
+#include "gateway/publish_options.h"
 #include "gateway/topic.h"
 
 void gw_api_query_metadata(struct fl_arena *arena, struct fl_slice query,
@@ -162,6 +163,11 @@ void gw_api_publish(struct gateway *gateway, struct gw_api_hand *hand, struct fl
     gw_api_query_metadata(&hand->arena, hand->query, &metadata, &count);
     if (count && ce_metadata_raw_payload(metadata, count, &is_raw, &bad)) {
         gw_publish_fail_raw_payload(gateway, hand, bad, metadata, count);
+        return;
+    }
+    if (count &&
+        gw_publish_options_check(hand->topic->component, metadata, count, &hand->arena, &error)) {
+        gw_publish_fail_metadata(gateway, hand, error.text, metadata, count);
         return;
     }
     enum ce_body_kind kind = ce_body_kind_of(hand->fields.content_type, body);

@@ -9,6 +9,8 @@
 int gw_publish_status(enum fl_err code)
 {
     switch (code) {
+    case FL_ERR_INVALID:
+        return 400;
     case FL_ERR_AGAIN:
     case FL_ERR_TOO_LARGE:
     case FL_ERR_NO_MEMORY:
@@ -75,15 +77,22 @@ void gw_publish_fail_event(struct gateway *gateway, struct gw_api_hand *hand, co
                             "DAPR_PUBSUB_CLOUD_EVENT_CREATION", "cannot create cloudevent", cause);
 }
 
+void gw_publish_fail_metadata(struct gateway *gateway, struct gw_api_hand *hand, const char *cause,
+                              const struct ce_metadata *query, size_t count)
+{
+    const char *message =
+        fl_arena_printf(&hand->arena, "failed deserializing metadata. Error: %s", cause);
+    gw_publish_fail(gateway, hand, 400, "ERR_PUBSUB_REQUEST_METADATA",
+                    "DAPR_PUBSUB_METADATA_DESERIALIZATION", message, query, count);
+}
+
 void gw_publish_fail_raw_payload(struct gateway *gateway, struct gw_api_hand *hand,
                                  struct fl_slice bad, const struct ce_metadata *query, size_t count)
 {
-    const char *message = fl_arena_printf(&hand->arena,
-                                          "failed deserializing metadata. Error: rawPayload value "
-                                          "must be a valid boolean: actual is '%.*s'",
-                                          FL_SLICE_ARG(bad));
-    gw_publish_fail(gateway, hand, 400, "ERR_PUBSUB_REQUEST_METADATA",
-                    "DAPR_PUBSUB_METADATA_DESERIALIZATION", message, query, count);
+    const char *cause =
+        fl_arena_printf(&hand->arena, "rawPayload value must be a valid boolean: actual is '%.*s'",
+                        FL_SLICE_ARG(bad));
+    gw_publish_fail_metadata(gateway, hand, cause, query, count);
 }
 
 void gw_publish_fail_forbidden(struct gateway *gateway, struct gw_api_hand *hand)

@@ -30,7 +30,11 @@ void gw_publish_fail_for_app(struct gateway *gateway, struct gw_api_hand *hand, 
 /* The body is no CloudEvent. */
 void gw_publish_fail_event(struct gateway *gateway, struct gw_api_hand *hand, const char *cause);
 
-/* rawPayload is no boolean; the request's metadata is shown. */
+/* The request's metadata, which is shown, makes no sense. */
+void gw_publish_fail_metadata(struct gateway *gateway, struct gw_api_hand *hand, const char *cause,
+                              const struct ce_metadata *query, size_t count);
+
+/* rawPayload is no boolean. */
 void gw_publish_fail_raw_payload(struct gateway *gateway, struct gw_api_hand *hand,
                                  struct fl_slice bad, const struct ce_metadata *query,
                                  size_t count);

@@ -470,5 +470,64 @@ class Revoked(WithStory):
         self.assertEqual(gateway.metric("fairlead_delivered_total"), 3)
 
 
+class Metadata(WithStory):
+    def refused(self, got, *texts):
+        self.assertEqual((got.status, got.json["errorCode"]), (400, "ERR_PUBSUB_REQUEST_METADATA"))
+        for text in texts:
+            self.assertIn(text, got.json["message"])
+
+    def bulk(self, gateway, entries, pubsub="pubsub", query=""):
+        body = json.dumps([{"entryId": str(number), "event": number, "contentType":
+                            "application/json", **entry} for number, entry in
+                           enumerate(entries)]).encode()
+        with Client(gateway.address) as client:
+            return client.exchange("POST", f"/v1.0-alpha1/publish/bulk/{pubsub}/t{query}", body,
+                                   Content_Type="application/json")
+
+    def test_values_are_held_against_the_connectors_rows(self):
+        gateway = self.story()
+        for query in ("", "?metadata.delay=5", "?metadata.delay=1m30s&metadata.any=thing",
+                      "?metadata.priority=HIGH"):
+            self.published(gateway, "t", 1, query=query)
+        got = gateway.publish("t", 1, query="?metadata.delay=soon&metadata.a=b")
+        self.refused(got, "delay: found \"soon\"; accepted: a duration such as")
+        self.assertEqual(got.json["details"][1]["metadata"], {"delay": "soon", "a": "b"})
+        self.refused(gateway.publish("t", 1, query="?metadata.delay=2h"), "from 0s to 1h0m0s")
+        self.refused(gateway.publish("t", 1, query="?metadata.priority=hihg"),
+                     "the nearest is \"high\"")
+        self.assertEqual(len(self.heard(gateway, "publish t .*")), 4)
+
+    def test_a_delay_that_nobody_keeps_is_refused(self):
+        gateway = self.story(more=(component("memory"),))
+        self.published(gateway, "t", 1, pubsub="memory", query="?metadata.any=thing")
+        for key in ("delay", "deliverAt", "DELAY"):
+            self.refused(gateway.publish("t", 1, pubsub="memory", query=f"?metadata.{key}=5"),
+                         key + " is not supported by pubsub.in-memory")
+        self.refused(gateway.publish("t", 1, query="?metadata.deliverAt=2030-01-01T00:00:00Z"),
+                     "deliverAt is not supported by pubsub.story")
+        batch = json.dumps([{"specversion": "1.0", "id": "1", "source": "s", "type": "t"}]).encode()
+        self.refused(gateway.publish("t", batch, pubsub="memory", query="?metadata.delay=5",
+                                     Content_Type="application/cloudevents-batch+json"), "delay")
+
+    def test_entries_of_a_bulk_publish_are_checked_each(self):
+        gateway = self.story(more=(component("memory"),))
+        got = self.bulk(gateway, [{}, {"metadata": {"delay": "5s"}}])
+        self.assertEqual(got.status, 204, got)
+        self.refused(self.bulk(gateway, [{}, {"metadata": {"delay": "soon"}}]),
+                     "entry 1: delay: found \"soon\"")
+        self.refused(self.bulk(gateway, [{"metadata": {"delay": "5"}}], pubsub="memory"),
+                     "entry 0: delay is not supported by pubsub.in-memory")
+        self.assertEqual(len(self.heard(gateway, "publish t .*")), 2)
+
+    def test_a_delay_in_the_query_of_a_bulk_publish_is_every_entrys(self):
+        gateway = self.story(more=(component("memory"),))
+        got = self.bulk(gateway, [{}, {"metadata": {"a": "b"}}], query="?metadata.delay=5")
+        self.assertEqual(got.status, 204, got)
+        self.assertEqual(self.heard(gateway, "publish t .*"),
+                         ["publish t metadata 1", "publish t metadata 2"])
+        self.refused(self.bulk(gateway, [{}], pubsub="memory", query="?metadata.delay=5"),
+                     "entry 0: delay is not supported")
+
+
 if __name__ == "__main__":
     unittest.main()
