@@ -15,8 +15,8 @@ import tempfile
 import time
 import unittest
 
-from harness import (FAIRLEAD, OK, Client, Story, answer, component, parse_metrics, subscription,
-                     verdict, wait_for)
+from harness import (FAIRLEAD, OK, Client, Gateway, Story, answer, component, parse_metrics,
+                     subscription, verdict, wait_for)
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 ROOT = os.path.abspath(os.path.join(HERE, "..", "..", ".."))
@@ -527,6 +527,103 @@ class Metadata(WithStory):
                          ["publish t metadata 1", "publish t metadata 2"])
         self.refused(self.bulk(gateway, [{}], pubsub="memory", query="?metadata.delay=5"),
                      "entry 0: delay is not supported")
+
+
+class Sqlite(Story):
+    """The same, carried out by the broker that a build has: `pubsub.sqlite`."""
+
+    @classmethod
+    def setUpClass(cls):
+        gateway = Gateway("--dapr-listen-addresses", "127.0.0.1", awaits=None,
+                          documents=(component(kind="pubsub.sqlite",
+                                               connectionString="/nonexistent/x.db"),))
+        try:
+            wait_for(lambda: gateway.process.poll() is not None or
+                     "Component loaded" in gateway.log(), "it is known")
+            is_there = "no connector serves" not in gateway.log()
+        finally:
+            gateway.end()
+            shutil.rmtree(gateway.folder, ignore_errors=True)
+        if not is_there:
+            raise unittest.SkipTest("this build has no pubsub.sqlite")
+
+    def setUp(self):
+        super().setUp()
+        folder = tempfile.mkdtemp(prefix="fairlead-file-")
+        self.addCleanup(shutil.rmtree, folder, ignore_errors=True)
+        self.file = os.path.join(folder, "broker.db")
+
+    def broker(self, *flags, app=None, **metadata):
+        return self.gateway(*flags, app=app, documents=(
+            component(kind="pubsub.sqlite", connectionString=self.file, **metadata),))
+
+    def cancel(self, gateway, rest):
+        with Client(gateway.address) as client:
+            return client.exchange("DELETE", "/v1.0/publish/pubsub/" + rest)
+
+    def test_a_delayed_message_is_taken_back(self):
+        app = self.app(subscription("a/b"))
+        gateway = self.broker(app=app)
+        for number in (1, 2):
+            self.published(gateway, "a/b", number,
+                           query=f"?metadata.delay=2&metadata.cloudevent.id=id-{number}")
+        self.assertEqual(self.cancel(gateway, "a/b/id-1").status, 204)
+        for rest in ("a/b/id-1", "a/b/never", "other/id-2"):
+            got = self.cancel(gateway, rest)
+            self.assertEqual((got.status, got.json["errorCode"]),
+                             (404, "ERR_PUBSUB_MESSAGE_NOT_FOUND"))
+        self.assertEqual([r.data for r in app.wait_got("/a/b", 1)], [2])
+        self.assertEqual(self.cancel(gateway, "a/b/id-2").status, 404)
+        self.assertEqual(len(app.got("/a/b")), 1)
+
+    def test_a_delay_is_kept_and_a_bad_one_refused(self):
+        app = self.app(subscription("t"))
+        gateway = self.broker(app=app)
+        began = time.monotonic()
+        self.published(gateway, "t", 1, query="?metadata.delay=1s")
+        for query in ("?metadata.delay=soon", "?metadata.deliverAt=soon"):
+            self.assertEqual(gateway.publish("t", 2, query=query).status, 400)
+        app.wait_got("/t", 1)
+        self.assertGreater(time.monotonic() - began, 0.95)
+        self.assertEqual([r.data for r in app.got("/t")], [1])
+
+    def test_a_dead_letter_of_a_delayed_message_is_not_delayed(self):
+        app = self.app(subscription("t", deadLetterTopic="dead"), subscription("dead"),
+                       on_event=lambda request: verdict("DROP") if request.path == "/t" else OK)
+        gateway = self.broker(app=app)
+        self.published(gateway, "t", 1, query="?metadata.delay=3")
+        first = app.wait_got("/t", 1)[0]
+        second = app.wait_got("/dead", 1)[0]
+        self.assertLess(second.at - first.at, 2)
+
+    def test_a_group_starts_where_it_is_told(self):
+        gateway = self.broker()
+        for number in (1, 2):
+            self.published(gateway, "t", number)
+        latest, earliest = self.app(subscription("t", metadata={"startFrom": "latest"})), self.app(
+            subscription("t", metadata={"startFrom": "earliest"}))
+        self.broker(app=latest, consumerID="latest")
+        self.broker(app=earliest, consumerID="earliest")
+        earliest.wait_got("/t", 2)
+        self.published(gateway, "t", 3)
+        self.assertEqual(sorted(r.data for r in earliest.wait_got("/t", 3)), [1, 2, 3])
+        self.assertEqual([r.data for r in latest.wait_got("/t", 1)], [3])
+
+    def test_a_broadcast_reaches_every_process(self):
+        apps = [self.app(subscription("t", metadata={"consumerMode": "broadcast"}))
+                for _ in range(2)]
+        gateways = [self.broker(app=app) for app in apps]
+        for gateway, app in zip(gateways, apps):
+            gateway.wait_for(lambda g=gateway: g.metric("fairlead_window") > 0, "it is subscribed")
+        self.published(gateways[0], "t", 1)
+        for app in apps:
+            self.assertEqual([r.data for r in app.wait_got("/t", 1)], [1])
+
+    def test_what_it_counts_is_scraped(self):
+        gateway = self.broker()
+        self.published(gateway, "t", 1)
+        names = [name for name in gateway.metrics() if name.startswith("fairlead_connector_")]
+        self.assertGreater(len(names), 1, names)
 
 
 if __name__ == "__main__":
