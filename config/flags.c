@@ -1,224 +1,46 @@
-/* One row per flag: name, type, group, default, help, where it goes, and whether it does anything
- * here. Three steps: tokens to raw values by pflag's rules (a mistake is exit 2), raw values to
- * typed ones (a mistake is exit 1), help from the rows. The split follows daprd, which reads ports,
- * sizes and words as strings first and complains about them only later. */
+/* The command line in three steps: tokens to raw values by pflag's rules (a mistake is exit 2), raw
+ * values to typed ones (a mistake is exit 1), and what no flag says from the surroundings: the
+ * current folder's name, the folder for data. The split of the first two follows daprd, which reads
+ * ports, sizes and words as strings first and complains about them only later.
+ *
+ * Subcommands share the rows and the steps; they differ in which rows they take, in short forms, in
+ * what an argument without a dash is, and in how a mistake is told. */
 #include "config/flags.h"
 
+#include <limits.h>
 #include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
 
+#include "config/flags_priv.h"
 #include "config/quantity.h"
 #include "config/spelling.h"
 
-enum kind {
-    KIND_STRING,   /* struct fl_slice */
-    KIND_INT,      /* int64_t */
-    KIND_BOOL,     /* bool */
-    KIND_TRISTATE, /* enum config_tristate */
-    KIND_DURATION, /* int64_t milliseconds */
-    KIND_LIST,     /* struct config_list */
-};
-
-enum group {
-    GROUP_APP,
-    GROUP_API,
-    GROUP_RESOURCES,
-    GROUP_LOG,
-    GROUP_LIFE,
-    GROUP_PROCESS,
-    GROUP_ABSENT,
-    GROUP_COUNT,
-};
-
-static const char *const group_titles[GROUP_COUNT] = {
-    [GROUP_APP] = "The application",
-    [GROUP_API] = "The API",
-    [GROUP_RESOURCES] = "Resources and configuration",
-    [GROUP_LOG] = "Logs and metrics",
-    [GROUP_LIFE] = "Bounds and shutdown",
-    [GROUP_PROCESS] = "This process",
-    [GROUP_ABSENT] = "Accepted, without effect in this version",
-};
-
-/* What the command line says, before it means anything. */
-struct raw {
-    struct fl_slice app_id, app_port, app_protocol, app_channel_address, health_path;
-    int64_t app_max_concurrency, probe_interval, probe_timeout, threshold;
-    bool app_ssl, has_health_check;
-    struct config_list disable_init;
-    struct fl_slice http_port, grpc_port, listen_addresses, public_port, public_listen_address;
-    struct fl_slice unix_domain_socket, allowed_origins, max_body, read_buffer;
-    int64_t old_max_body, old_read_buffer, max_connections;
-    bool reuse_port;
-    struct config_list resources_paths, config_files;
-    struct fl_slice components_path, mode;
-    struct fl_slice log_level, log_file, metrics_port, metrics_listen_address;
-    bool log_as_json, enable_metrics;
-    enum config_tristate api_logging;
-    int64_t graceful_seconds, block_ms, publish_wait_ms, publish_timeout_ms;
-    struct fl_slice max_memory;
-    bool strict, version, build_info, wait, mtls, given_block;
-    struct fl_slice ignored_text;
-    struct config_list ignored_list;
-    int64_t ignored_int, disseminate_ms;
-    bool ignored_bool;
-};
-
-struct flag {
-    const char *name;
-    enum kind kind;
-    enum group group;
-    size_t offset;
-    const char *default_text; /* NULL: empty, 0 or false */
-    const char *deprecated;   /* what stderr says when it is used; NULL: it is not */
-    const char *help;
-};
-
-#define AT(member) offsetof(struct raw, member)
-
-static const struct flag flags_table[] = {
-    {"app-id", KIND_STRING, GROUP_APP, AT(app_id), NULL, NULL,
-     "Name of the application; required, without dots."},
-    {"app-port", KIND_STRING, GROUP_APP, AT(app_port), NULL, NULL,
-     "Port that the application listens on; none: there is no application."},
-    {"app-protocol", KIND_STRING, GROUP_APP, AT(app_protocol), "http", NULL,
-     "How to talk to the application: http or https. h2c, grpc and grpcs are refused: HTTP/2 is "
-     "not "
-     "served by this version."},
-    {"app-channel-address", KIND_STRING, GROUP_APP, AT(app_channel_address), "127.0.0.1", NULL,
-     "Host of the application."},
-    {"app-max-concurrency", KIND_INT, GROUP_APP, AT(app_max_concurrency), "-1", NULL,
-     "Calls of the application at once; 0 or less: no limit."},
-    {"app-ssl", KIND_BOOL, GROUP_APP, AT(app_ssl), NULL, "use --app-protocol=https instead",
-     "Talk HTTPS to the application."},
-    {"enable-app-health-check", KIND_BOOL, GROUP_APP, AT(has_health_check), NULL, NULL,
-     "Probe the application and deliver only while it is healthy."},
-    {"app-health-check-path", KIND_STRING, GROUP_APP, AT(health_path), "/healthz", NULL,
-     "Path of the probe."},
-    {"app-health-probe-interval", KIND_INT, GROUP_APP, AT(probe_interval), "5", NULL,
-     "Seconds between probes."},
-    {"app-health-probe-timeout", KIND_INT, GROUP_APP, AT(probe_timeout), "500", NULL,
-     "Milliseconds until a probe has failed; not longer than the interval."},
-    {"app-health-threshold", KIND_INT, GROUP_APP, AT(threshold), "3", NULL,
-     "Failed probes until the application counts as unhealthy."},
-    {"disable-init-endpoints", KIND_LIST, GROUP_APP, AT(disable_init), NULL, NULL,
-     "Endpoints of the application not to call at start: config, subscribe."},
-
-    {"dapr-http-port", KIND_STRING, GROUP_API, AT(http_port), "3500", NULL,
-     "Port of the HTTP API."},
-    {"dapr-listen-addresses", KIND_STRING, GROUP_API, AT(listen_addresses), NULL, NULL,
-     "Addresses to listen on, comma-separated; none: all."},
-    {"dapr-public-port", KIND_STRING, GROUP_API, AT(public_port), NULL, NULL,
-     "Extra port for health and metadata only, without a token; none: off."},
-    {"dapr-public-listen-address", KIND_STRING, GROUP_API, AT(public_listen_address), NULL, NULL,
-     "Address of the public port; none: all."},
-    {"unix-domain-socket", KIND_STRING, GROUP_API, AT(unix_domain_socket), NULL, NULL,
-     "Folder for a Unix socket (dapr-APPID-http.socket) to listen on instead of TCP."},
-    {"allowed-origins", KIND_STRING, GROUP_API, AT(allowed_origins), NULL, NULL,
-     "Origins that browsers may call from, comma-separated, * for all; none: no CORS at all."},
-    {"max-body-size", KIND_STRING, GROUP_API, AT(max_body), "4Mi", NULL,
-     "Most bytes of a request body, such as 4Mi or 16M; 0: no limit; -1: the default."},
-    {"dapr-http-max-request-size", KIND_INT, GROUP_API, AT(old_max_body), "4",
-     "use --max-body-size instead", "The same in MB; --max-body-size wins."},
-    {"read-buffer-size", KIND_STRING, GROUP_API, AT(read_buffer), "4Ki", NULL,
-     "Most bytes of a request's head, and of the application's response head."},
-    {"dapr-http-read-buffer-size", KIND_INT, GROUP_API, AT(old_read_buffer), "4",
-     "use --read-buffer-size instead", "The same in KB; --read-buffer-size wins."},
-    {"max-connections", KIND_INT, GROUP_API, AT(max_connections), "10000", NULL,
-     "Connections at once; at this bound accepting stops until one ends."},
-    {"reuse-port", KIND_BOOL, GROUP_API, AT(reuse_port), NULL, NULL,
-     "Let several processes share the API port (SO_REUSEPORT)."},
-
-    {"resources-path", KIND_LIST, GROUP_RESOURCES, AT(resources_paths), NULL, NULL,
-     "Folder of resource files; may be repeated; none: no resources."},
-    {"components-path", KIND_STRING, GROUP_RESOURCES, AT(components_path), NULL,
-     "use --resources-path instead", "One such folder; ignored when --resources-path is given."},
-    {"config", KIND_LIST, GROUP_RESOURCES, AT(config_files), NULL, NULL,
-     "Configuration file; may be repeated, later ones win."},
-    {"strict", KIND_BOOL, GROUP_RESOURCES, AT(strict), NULL, NULL,
-     "Treat every warning about resources and configuration as an error."},
-
-    {"log-level", KIND_STRING, GROUP_LOG, AT(log_level), "info", NULL,
-     "debug, info, warn, error or fatal."},
-    {"log-as-json", KIND_BOOL, GROUP_LOG, AT(log_as_json), NULL, NULL, "One JSON object a line."},
-    {"log-file", KIND_STRING, GROUP_LOG, AT(log_file), NULL, NULL,
-     "File to append the log to; none: standard output."},
-    {"enable-api-logging", KIND_TRISTATE, GROUP_LOG, AT(api_logging), NULL, NULL,
-     "Log every API call; not given: as the configuration says."},
-    {"enable-metrics", KIND_BOOL, GROUP_LOG, AT(enable_metrics), "true", NULL,
-     "Serve metrics in Prometheus' format."},
-    {"metrics-port", KIND_STRING, GROUP_LOG, AT(metrics_port), "9090", NULL,
-     "Port of the metrics."},
-    {"metrics-listen-address", KIND_STRING, GROUP_LOG, AT(metrics_listen_address), "0.0.0.0", NULL,
-     "Address of the metrics port."},
-
-    {"max-memory", KIND_STRING, GROUP_LIFE, AT(max_memory), "256Mi", NULL,
-     "Bytes for request bodies, publishes waiting for their confirmation, and unsettled "
-     "deliveries."},
-    {"publish-wait", KIND_DURATION, GROUP_LIFE, AT(publish_wait_ms), "2s", NULL,
-     "How long a publish waits at a bound, or for its component's connection, before it is "
-     "refused."},
-    {"publish-timeout", KIND_DURATION, GROUP_LIFE, AT(publish_timeout_ms), "30s", NULL,
-     "How long to wait for a broker's confirmation."},
-    {"dapr-graceful-shutdown-seconds", KIND_INT, GROUP_LIFE, AT(graceful_seconds), "5", NULL,
-     "Time for what is in flight at shutdown; 0: for ever."},
-    {"dapr-block-shutdown-duration", KIND_DURATION, GROUP_LIFE, AT(block_ms), NULL, NULL,
-     "Keep working this long after the signal, or until the application is unhealthy."},
-
-    {"mode", KIND_STRING, GROUP_PROCESS, AT(mode), "standalone", NULL,
-     "standalone; kubernetes is refused: its resources come from an operator."},
-    {"version", KIND_BOOL, GROUP_PROCESS, AT(version), NULL, NULL, "Print the version and end."},
-    {"build-info", KIND_BOOL, GROUP_PROCESS, AT(build_info), NULL, NULL,
-     "Print version and commit and end."},
-    {"wait", KIND_BOOL, GROUP_PROCESS, AT(wait), NULL, NULL,
-     "Wait for the process that listens on --dapr-http-port to be ready, and end."},
-    {"enable-mtls", KIND_BOOL, GROUP_PROCESS, AT(mtls), NULL, NULL,
-     "true is refused: there is no certificate authority here and nothing would be encrypted."},
-
-    {"dapr-grpc-port", KIND_STRING, GROUP_ABSENT, AT(grpc_port), "50001", NULL,
-     "Port of the gRPC API."},
-    {"dapr-internal-grpc-port", KIND_STRING, GROUP_ABSENT, AT(ignored_text), NULL, NULL,
-     "Port for other sidecars."},
-    {"dapr-internal-grpc-listen-address", KIND_STRING, GROUP_ABSENT, AT(ignored_text), NULL, NULL,
-     "Address for other sidecars."},
-    {"enable-profiling", KIND_BOOL, GROUP_ABSENT, AT(ignored_bool), NULL, NULL,
-     "Profiling server."},
-    {"profile-port", KIND_STRING, GROUP_ABSENT, AT(ignored_text), "7777", NULL,
-     "Port of the profiling server."},
-    {"placement-host-address", KIND_STRING, GROUP_ABSENT, AT(ignored_text), NULL, NULL,
-     "Actors' placement service."},
-    {"actors-service", KIND_STRING, GROUP_ABSENT, AT(ignored_text), NULL,
-     "there are no actors here", "Actors' service."},
-    {"reminders-service", KIND_STRING, GROUP_ABSENT, AT(ignored_text), NULL,
-     "there are no actors here", "Reminders' service."},
-    {"actors-disseminate-timeout", KIND_DURATION, GROUP_ABSENT, AT(disseminate_ms), "30s", NULL,
-     "Actors' dissemination time limit."},
-    {"scheduler-host-address", KIND_LIST, GROUP_ABSENT, AT(ignored_list), NULL, NULL,
-     "Scheduler of jobs."},
-    {"scheduler-job-streams", KIND_INT, GROUP_ABSENT, AT(ignored_int), "3", NULL,
-     "Connections to the scheduler."},
-    {"sentry-address", KIND_STRING, GROUP_ABSENT, AT(ignored_text), NULL, NULL,
-     "Certificate authority."},
-    {"sentry-request-jwt-audiences", KIND_LIST, GROUP_ABSENT, AT(ignored_list), NULL, NULL,
-     "Audiences of the certificate authority's tokens."},
-    {"control-plane-address", KIND_STRING, GROUP_ABSENT, AT(ignored_text), NULL, NULL,
-     "Kubernetes operator."},
-    {"control-plane-trust-domain", KIND_STRING, GROUP_ABSENT, AT(ignored_text), "localhost", NULL,
-     "Trust domain of the control plane."},
-    {"control-plane-namespace", KIND_STRING, GROUP_ABSENT, AT(ignored_text), "default", NULL,
-     "Namespace of the control plane."},
-    {"disable-builtin-k8s-secret-store", KIND_BOOL, GROUP_ABSENT, AT(ignored_bool), NULL, NULL,
-     "Kubernetes' secret store."},
-};
-
-enum { FLAG_COUNT = sizeof flags_table / sizeof *flags_table };
-
 struct parser {
     struct config_flags_result *result;
-    struct raw raw;
-    bool given[FLAG_COUNT];
+    enum config_command command;
+    struct config_raw_flags raw;
+    bool given[CONFIG_FLAGS_MAX];
 };
 
 /* --- outcomes --------------------------------------------------------------------------------- */
+
+/* A subcommand's mistake: one line, and where to read on. Of publish it means that nothing was
+ * stored, which is status 1. */
+static void end_command(struct parser *p, const char *message, const char *hint)
+{
+    struct config_flags_result *result = p->result;
+    const char *name = config_command_name(p->command);
+    result->status = p->command == CONFIG_PUBLISH ? 1 : 2;
+    fl_buffer_printf(&result->err, "fairlead %s: %s\n%sTo see all of it: fairlead %s --help\n",
+                     name, message, hint, name);
+}
+
+static void end_with_help(struct parser *p)
+{
+    p->result->outcome = CONFIG_EXIT;
+    config_command_print_help(p->command, &p->result->out);
+}
 
 /* daprd: message and usage on standard error, the message alone on standard output, exit 2.
  * `hint` is a line of ours for standard error. */
@@ -226,6 +48,10 @@ static void end_with_usage(struct parser *p, const char *message, const char *hi
 {
     struct config_flags_result *result = p->result;
     result->outcome = CONFIG_EXIT;
+    if (p->command != CONFIG_SERVE) {
+        end_command(p, message, hint);
+        return;
+    }
     result->status = 2;
     fl_buffer_printf(&result->err, "%s\n%s", message, hint);
     config_flags_print_help("fairlead", &result->err);
@@ -255,11 +81,22 @@ static void end_fatal(struct parser *p, const char *format, ...)
 
 /* --- tokens to raw values --------------------------------------------------------------------- */
 
-static const struct flag *find_flag(struct fl_slice name)
+/* Among those that the command takes. */
+static const struct config_flag *find_flag(const struct parser *p, struct fl_slice name)
 {
-    for (size_t i = 0; i < FLAG_COUNT; i++)
-        if (fl_slice_eq_str(name, flags_table[i].name))
-            return &flags_table[i];
+    for (size_t i = 0; i < config_flags_count; i++)
+        if (fl_slice_eq_str(name, config_flags_table[i].name) &&
+            config_flag_is_of(&config_flags_table[i], p->command))
+            return &config_flags_table[i];
+    return NULL;
+}
+
+static const struct config_flag *find_letter(const struct parser *p, char letter)
+{
+    for (size_t i = 0; i < config_flags_count; i++)
+        if (config_flags_table[i].letter == letter &&
+            config_flag_is_of(&config_flags_table[i], p->command))
+            return &config_flags_table[i];
     return NULL;
 }
 
@@ -280,15 +117,34 @@ static void append_list(struct fl_arena *arena, struct fl_slice text, struct con
     }
 }
 
+static enum fl_err append_pair(struct fl_arena *arena, struct fl_slice text,
+                               struct config_pairs *pairs)
+{
+    size_t equals = fl_slice_find_byte(text, '=');
+    if (equals == 0 || equals == text.len)
+        return FL_ERR_INVALID;
+    struct config_pair *items = FL_ARENA_ARRAY(arena, struct config_pair, pairs->count + 1);
+    if (pairs->count)
+        memcpy(items, pairs->items, pairs->count * sizeof *items);
+    items[pairs->count].name = fl_arena_copy(arena, fl_slice_of(text.data, equals));
+    items[pairs->count].value =
+        fl_arena_copy(arena, fl_slice_of(text.data + equals + 1, text.len - equals - 1));
+    pairs->items = items;
+    pairs->count++;
+    return FL_OK;
+}
+
 /* Go's wording of why a text is not a value of that kind. */
-static void explain_kind(const struct flag *flag, struct fl_slice text, enum fl_err err, char *out,
-                         size_t size)
+static void explain_kind(const struct config_flag *flag, struct fl_slice text, enum fl_err err,
+                         char *out, size_t size)
 {
     const char *reason = err == FL_ERR_TOO_LARGE ? "value out of range" : "invalid syntax";
     int64_t ignored;
-    if (flag->kind == KIND_INT)
+    if (flag->kind == CONFIG_FLAG_PAIRS)
+        snprintf(out, size, "accepted: KEY=VALUE");
+    else if (flag->kind == CONFIG_FLAG_INT)
         snprintf(out, size, "strconv.ParseInt: parsing \"%.*s\": %s", FL_SLICE_ARG(text), reason);
-    else if (flag->kind != KIND_DURATION)
+    else if (flag->kind != CONFIG_FLAG_DURATION)
         snprintf(out, size, "strconv.ParseBool: parsing \"%.*s\": %s", FL_SLICE_ARG(text), reason);
     else if (config_parse_int(text, &ignored) == FL_OK)
         snprintf(out, size, "time: missing unit in duration \"%.*s\"", FL_SLICE_ARG(text));
@@ -296,35 +152,38 @@ static void explain_kind(const struct flag *flag, struct fl_slice text, enum fl_
         snprintf(out, size, "time: invalid duration \"%.*s\"", FL_SLICE_ARG(text));
 }
 
-static enum fl_err store(struct parser *p, const struct flag *flag, struct fl_slice text)
+static enum fl_err store(struct parser *p, const struct config_flag *flag, struct fl_slice text)
 {
     void *at = (char *)&p->raw + flag->offset;
     int64_t number = 0;
     bool truth = false;
     enum fl_err err = FL_OK;
     switch (flag->kind) {
-    case KIND_STRING:
+    case CONFIG_FLAG_STRING:
         *(struct fl_slice *)at = fl_arena_copy(&p->result->arena, text);
         break;
-    case KIND_LIST:
+    case CONFIG_FLAG_LIST:
         append_list(&p->result->arena, text, at);
         break;
-    case KIND_INT:
+    case CONFIG_FLAG_PAIRS:
+        err = append_pair(&p->result->arena, text, at);
+        break;
+    case CONFIG_FLAG_INT:
         err = config_parse_int_any(text, &number);
         if (err == FL_OK)
             *(int64_t *)at = number;
         break;
-    case KIND_DURATION:
+    case CONFIG_FLAG_DURATION:
         err = config_parse_duration(text, CONFIG_BARE_REFUSED, &number);
         if (err == FL_OK)
             *(int64_t *)at = config_ns_to_ms(number);
         break;
-    case KIND_BOOL:
+    case CONFIG_FLAG_BOOL:
         err = config_parse_bool(text, &truth);
         if (err == FL_OK)
             *(bool *)at = truth;
         break;
-    case KIND_TRISTATE:
+    case CONFIG_FLAG_TRISTATE:
         err = config_parse_bool(text, &truth);
         if (err == FL_OK)
             *(enum config_tristate *)at = truth ? CONFIG_TRUE : CONFIG_FALSE;
@@ -333,16 +192,16 @@ static enum fl_err store(struct parser *p, const struct flag *flag, struct fl_sl
     return err;
 }
 
-static void note_absent(struct parser *p, const struct flag *flag, struct fl_slice value)
+static void note_absent(struct parser *p, const struct config_flag *flag, struct fl_slice value)
 {
     struct config_list *list = &p->result->without_effect;
-    if (flag->group != GROUP_ABSENT || value.len == 0 || fl_slice_eq_str(value, "false") ||
+    if (flag->group != CONFIG_GROUP_ABSENT || value.len == 0 || fl_slice_eq_str(value, "false") ||
         config_list_has(list, fl_slice_str(flag->name)))
         return;
     append_list(&p->result->arena, fl_slice_str(flag->name), list);
 }
 
-static bool take_value(struct parser *p, const struct flag *flag, struct fl_slice value)
+static bool take_value(struct parser *p, const struct config_flag *flag, struct fl_slice value)
 {
     enum fl_err err = store(p, flag, value);
     if (err != FL_OK) {
@@ -354,10 +213,10 @@ static bool take_value(struct parser *p, const struct flag *flag, struct fl_slic
         end_with_usage(p, message, "");
         return false;
     }
-    if (flag->deprecated && !p->given[flag - flags_table])
+    if (flag->deprecated && !p->given[flag - config_flags_table])
         fl_buffer_printf(&p->result->err, "Flag --%s has been deprecated, %s\n", flag->name,
                          flag->deprecated);
-    p->given[flag - flags_table] = true;
+    p->given[flag - config_flags_table] = true;
     note_absent(p, flag, value);
     return true;
 }
@@ -367,8 +226,9 @@ static void end_unknown(struct parser *p, struct fl_slice name)
     struct config_spelling spelling;
     char message[512], hint[128] = "";
     config_spelling_init(&spelling, name);
-    for (size_t i = 0; i < FLAG_COUNT; i++)
-        config_spelling_offer(&spelling, fl_slice_str(flags_table[i].name));
+    for (size_t i = 0; i < config_flags_count; i++)
+        if (config_flag_is_of(&config_flags_table[i], p->command))
+            config_spelling_offer(&spelling, fl_slice_str(config_flags_table[i].name));
     if (spelling.best.data)
         snprintf(hint, sizeof hint, "The nearest known flag is --%s\n", spelling.best.data);
     snprintf(message, sizeof message, "unknown flag: --%.*s",
@@ -376,30 +236,13 @@ static void end_unknown(struct parser *p, struct fl_slice name)
     end_with_usage(p, message, hint);
 }
 
-/* One token that begins with two dashes (the first of them perhaps added); false ends the walk. */
-static bool take_long(struct parser *p, struct fl_slice body, int argc, char *const *argv, int *at)
+/* `value` is what stands behind '=', or null: then it is the next token's, or true. */
+static bool take_flag(struct parser *p, const struct config_flag *flag, struct fl_slice value,
+                      int argc, char *const *argv, int *at)
 {
-    size_t equals = fl_slice_find_byte(body, '=');
-    struct fl_slice name = fl_slice_of(body.data, equals);
-    if (name.len == 0 || name.data[0] == '-') {
-        char message[256];
-        snprintf(message, sizeof message, "bad flag syntax: --%.*s",
-                 (int)(body.len > 200 ? 200 : body.len), body.data);
-        end_with_usage(p, message, "");
-        return false;
-    }
-    const struct flag *flag = find_flag(name);
-    if (!flag && fl_slice_eq_str(name, "help")) {
-        end_with_usage(p, "pflag: help requested", "");
-        return false;
-    }
-    if (!flag) {
-        end_unknown(p, name);
-        return false;
-    }
-    if (equals < body.len)
-        return take_value(p, flag, fl_slice_of(body.data + equals + 1, body.len - equals - 1));
-    if (flag->kind == KIND_BOOL || flag->kind == KIND_TRISTATE)
+    if (!fl_slice_is_null(value))
+        return take_value(p, flag, value);
+    if (flag->kind == CONFIG_FLAG_BOOL || flag->kind == CONFIG_FLAG_TRISTATE)
         return take_value(p, flag, FL_SLICE_LIT("true"));
     if (*at + 1 >= argc) {
         char message[256];
@@ -408,6 +251,74 @@ static bool take_long(struct parser *p, struct fl_slice body, int argc, char *co
         return false;
     }
     return take_value(p, flag, fl_slice_str(argv[++*at]));
+}
+
+static void end_asked_for_help(struct parser *p)
+{
+    if (p->command == CONFIG_SERVE)
+        end_with_usage(p, "pflag: help requested", "");
+    else
+        end_with_help(p);
+}
+
+/* One token that begins with two dashes (the first of them perhaps added); false ends the walk. */
+static bool take_long(struct parser *p, struct fl_slice body, int argc, char *const *argv, int *at)
+{
+    size_t equals = fl_slice_find_byte(body, '=');
+    struct fl_slice name = fl_slice_of(body.data, equals), value = FL_SLICE_NULL;
+    if (name.len == 0 || name.data[0] == '-') {
+        char message[256];
+        snprintf(message, sizeof message, "bad flag syntax: --%.*s",
+                 (int)(body.len > 200 ? 200 : body.len), body.data);
+        end_with_usage(p, message, "");
+        return false;
+    }
+    const struct config_flag *flag = find_flag(p, name);
+    if (!flag && fl_slice_eq_str(name, "help")) {
+        end_asked_for_help(p);
+        return false;
+    }
+    if (!flag) {
+        end_unknown(p, name);
+        return false;
+    }
+    if (equals < body.len)
+        value = fl_slice_of(body.data + equals + 1, body.len - equals - 1);
+    return take_flag(p, flag, value, argc, argv, at);
+}
+
+static void end_unknown_letter(struct parser *p, char letter, const char *token)
+{
+    char message[256];
+    snprintf(message, sizeof message, "unknown shorthand flag: '%c' in %.200s", letter, token);
+    end_with_usage(p, message, "");
+}
+
+/* One token of a subcommand that begins with one dash: a long name, as daprd's form takes it, or
+ * letters, the last of which may have its value behind it or in the next token. */
+static bool take_short(struct parser *p, const char *token, int argc, char *const *argv, int *at)
+{
+    struct fl_slice body = fl_slice_str(token + 1);
+    struct fl_slice name = fl_slice_of(body.data, fl_slice_find_byte(body, '='));
+    if (body.len > 1 && (find_flag(p, name) || fl_slice_eq_str(body, "help")))
+        return take_long(p, body, argc, argv, at);
+    while (body.len) {
+        const struct config_flag *flag = find_letter(p, body.data[0]);
+        if (!flag && body.data[0] == 'h')
+            end_asked_for_help(p);
+        else if (!flag)
+            end_unknown_letter(p, body.data[0], token);
+        if (!flag)
+            return false;
+        body = fl_slice_of(body.data + 1, body.len - 1);
+        bool has_equals = body.len && body.data[0] == '=';
+        if (has_equals || (body.len && flag->kind != CONFIG_FLAG_BOOL))
+            return take_flag(p, flag, fl_slice_of(body.data + has_equals, body.len - has_equals),
+                             argc, argv, at);
+        if (!take_flag(p, flag, FL_SLICE_NULL, argc, argv, at))
+            return false;
+    }
+    return true;
 }
 
 /* daprd gives every token of more than two bytes with one leading dash a second one, values
@@ -422,7 +333,7 @@ static char *const *double_dashes(int argc, char *const *argv, struct fl_arena *
     return copies;
 }
 
-static bool take_tokens(struct parser *p, int argc, char *const *argv)
+static bool take_daprd_tokens(struct parser *p, int argc, char *const *argv)
 {
     argv = double_dashes(argc, argv, &p->result->arena);
     for (int i = 1; i < argc; i++) {
@@ -436,27 +347,83 @@ static bool take_tokens(struct parser *p, int argc, char *const *argv)
                 return false;
             continue;
         }
-        char message[64];
-        snprintf(message, sizeof message, "unknown shorthand flag: '%c' in %s", token[1], token);
-        end_with_usage(p, token[1] == 'h' ? "pflag: help requested" : message, "");
+        if (token[1] == 'h')
+            end_asked_for_help(p);
+        else
+            end_unknown_letter(p, token[1], token);
         return false;
+    }
+    return true;
+}
+
+/* Topic, then data. */
+static bool take_positional(struct parser *p, const char *token)
+{
+    struct config_tool_flags *tool = &p->result->flags.tool;
+    char message[300];
+    if (fl_slice_is_null(tool->topic)) {
+        tool->topic = fl_arena_copy(&p->result->arena, fl_slice_str(token));
+        return true;
+    }
+    if (p->command == CONFIG_PUBLISH && fl_slice_is_null(tool->data)) {
+        tool->data = fl_arena_copy(&p->result->arena, fl_slice_str(token));
+        return true;
+    }
+    snprintf(message, sizeof message, "one argument too many: %.200s", token);
+    end_with_usage(p, message,
+                   p->command == CONFIG_PUBLISH ? "Data that holds spaces stands in quotes\n" : "");
+    return false;
+}
+
+static void keep_program(struct parser *p, int count, char *const *argv)
+{
+    struct fl_arena *arena = &p->result->arena;
+    char **copies = FL_ARENA_ARRAY(arena, char *, (size_t)count + 1);
+    for (int i = 0; i < count; i++)
+        copies[i] = fl_arena_strdup(arena, fl_slice_str(argv[i]));
+    p->result->flags.program = copies;
+}
+
+/* The first token that is no flag begins the command of `run`. */
+static bool take_command_tokens(struct parser *p, int argc, char *const *argv)
+{
+    bool is_past_flags = false;
+    for (int i = 2; i < argc; i++) {
+        const char *token = argv[i];
+        bool is_flag = !is_past_flags && token[0] == '-' && token[1];
+        bool is_taken = true;
+        if (is_flag && strcmp(token, "--") == 0)
+            is_past_flags = true;
+        else if (is_flag && token[1] == '-')
+            is_taken = take_long(p, fl_slice_str(token + 2), argc, argv, &i);
+        else if (is_flag)
+            is_taken = take_short(p, token, argc, argv, &i);
+        else if (p->command == CONFIG_RUN_PROGRAM) {
+            keep_program(p, argc - i, argv + i);
+            return true;
+        } else
+            is_taken = take_positional(p, token);
+        if (!is_taken)
+            return false;
     }
     return true;
 }
 
 static void set_defaults(struct parser *p)
 {
-    for (size_t i = 0; i < FLAG_COUNT; i++)
-        if (flags_table[i].default_text)
-            FL_ASSERT(store(p, &flags_table[i], fl_slice_str(flags_table[i].default_text)) ==
-                      FL_OK);
+    for (size_t i = 0; i < config_flags_count; i++) {
+        const char *text = config_flag_default(&config_flags_table[i], p->command);
+        if (text)
+            FL_ASSERT(store(p, &config_flags_table[i], fl_slice_str(text)) == FL_OK);
+    }
 }
 
 /* --- raw values to typed ones ----------------------------------------------------------------- */
 
 static bool is_given(const struct parser *p, const char *name)
 {
-    return p->given[find_flag(fl_slice_str(name)) - flags_table];
+    const struct config_flag *flag = find_flag(p, fl_slice_str(name));
+    return flag && p->given[flag - config_flags_table];
 }
 
 static void take_port(struct parser *p, struct fl_slice text, const char *name, uint16_t *port)
@@ -491,10 +458,26 @@ static void take_optional_port(struct parser *p, struct fl_slice text, const cha
         take_port(p, text, name, port);
 }
 
+/* How `dapr run` writes a port that nobody chose. */
+static bool is_no_port(struct fl_slice text)
+{
+    return fl_slice_eq_str(text, "-1") || fl_slice_eq_str(text, "0");
+}
+
+/* Under `run` a port that is not given is the default one if it is free, else another. */
+static void take_own_port(struct parser *p, struct fl_slice text, const char *name, uint16_t *port,
+                          bool *is_picked)
+{
+    *is_picked = p->command == CONFIG_RUN_PROGRAM && (!is_given(p, name) || is_no_port(text));
+    if (*is_picked)
+        text = fl_slice_str(find_flag(p, fl_slice_str(name))->default_text);
+    take_port(p, text, name, port);
+}
+
 static void finish_log(struct parser *p)
 {
     struct config_flags *flags = &p->result->flags;
-    const struct raw *raw = &p->raw;
+    const struct config_raw_flags *raw = &p->raw;
     flags->log_as_json = raw->log_as_json;
     flags->log_file = raw->log_file;
     flags->api_logging = raw->api_logging;
@@ -504,7 +487,8 @@ static void finish_log(struct parser *p)
         flags->log_level = FL_LOG_INFO;
         end_fatal(p, "invalid value for --log-level: %.*s", FL_SLICE_ARG(raw->log_level));
     }
-    take_port(p, raw->metrics_port, "metrics-port", &flags->metrics_port);
+    take_own_port(p, raw->metrics_port, "metrics-port", &flags->metrics_port,
+                  &flags->picks_metrics_port);
 }
 
 static const char *const protocol_names[] = {
@@ -559,7 +543,7 @@ static void finish_protocol(struct parser *p)
 static void finish_health(struct parser *p)
 {
     struct config_flags *flags = &p->result->flags;
-    const struct raw *raw = &p->raw;
+    const struct config_raw_flags *raw = &p->raw;
     int64_t interval = raw->probe_interval > 0 ? raw->probe_interval : 5;
     int64_t most = INT64_MAX / 2000;
     flags->has_app_health_check = raw->has_health_check;
@@ -592,19 +576,49 @@ static void finish_init_endpoints(struct parser *p)
     }
 }
 
+/* The last part of the current folder's name, with what no application id may hold replaced. */
+static struct fl_slice app_id_of_folder(struct parser *p)
+{
+    enum { MOST_BYTES = 100 };
+    char path[PATH_MAX], *id;
+    const char *name = getcwd(path, sizeof path) ? strrchr(path, '/') + 1 : "";
+    size_t len = 0;
+    id = fl_arena_alloc(&p->result->arena, MOST_BYTES + 1);
+    for (; *name && len < MOST_BYTES; name++) {
+        bool is_fit = (*name >= 'a' && *name <= 'z') || (*name >= 'A' && *name <= 'Z') ||
+                      (*name >= '0' && *name <= '9') || *name == '_';
+        if (is_fit || len)
+            id[len++] = is_fit ? *name : '-';
+    }
+    while (len && id[len - 1] == '-')
+        id[--len] = '\0';
+    return len ? fl_slice_of(id, len) : FL_SLICE_LIT("app");
+}
+
+static struct fl_slice choose_app_id(struct parser *p)
+{
+    if (p->command == CONFIG_SERVE || p->raw.app_id.len)
+        return p->raw.app_id;
+    struct fl_slice id = app_id_of_folder(p);
+    config_note(&p->result->notes, FL_LOG_INFO, "dapr.runtime",
+                "no --app-id: the current folder's name is used, \"%.*s\"", FL_SLICE_ARG(id));
+    return id;
+}
+
 static void finish_app(struct parser *p)
 {
     struct config_flags *flags = &p->result->flags;
-    const struct raw *raw = &p->raw;
-    flags->app_id = raw->app_id;
+    const struct config_raw_flags *raw = &p->raw;
+    flags->app_id = choose_app_id(p);
     flags->app_channel_address =
         raw->app_channel_address.len ? raw->app_channel_address : FL_SLICE_LIT("127.0.0.1");
     flags->app_max_concurrency = raw->app_max_concurrency;
-    if (raw->app_id.len == 0)
+    if (flags->app_id.len == 0)
         end_fatal(p, FATAL_FROM_RUNTIME "parameter app-id cannot be empty");
-    else if (fl_slice_find_byte(raw->app_id, '.') < raw->app_id.len)
+    else if (fl_slice_find_byte(flags->app_id, '.') < flags->app_id.len)
         end_fatal(p, FATAL_FROM_RUNTIME "parameter app-id cannot contain dots");
-    take_optional_port(p, raw->app_port, "app-port", &flags->app_port);
+    if (p->command != CONFIG_RUN_PROGRAM || !is_no_port(raw->app_port))
+        take_optional_port(p, raw->app_port, "app-port", &flags->app_port);
     finish_protocol(p);
     finish_health(p);
     finish_init_endpoints(p);
@@ -660,12 +674,14 @@ static void finish_listen_addresses(struct parser *p)
 static void finish_api(struct parser *p)
 {
     struct config_flags *flags = &p->result->flags;
-    const struct raw *raw = &p->raw;
-    take_port(p, raw->http_port, "dapr-http-port", &flags->http_port);
-    take_port(p, raw->grpc_port, "dapr-grpc-port", &flags->grpc_port);
+    const struct config_raw_flags *raw = &p->raw;
+    take_own_port(p, raw->http_port, "dapr-http-port", &flags->http_port, &flags->picks_http_port);
+    take_own_port(p, raw->grpc_port, "dapr-grpc-port", &flags->grpc_port, &flags->picks_grpc_port);
     take_optional_port(p, raw->public_port, "dapr-public-port", &flags->public_port);
-    refuse_equal_ports(p, flags->http_port, "dapr-http-port");
-    refuse_equal_ports(p, flags->grpc_port, "dapr-grpc-port");
+    if (!flags->picks_http_port)
+        refuse_equal_ports(p, flags->http_port, "dapr-http-port");
+    if (!flags->picks_grpc_port)
+        refuse_equal_ports(p, flags->grpc_port, "dapr-grpc-port");
     finish_listen_addresses(p);
     finish_body_limit(p);
     finish_read_buffer(p);
@@ -695,6 +711,35 @@ static void finish_mode(struct parser *p)
                   "--enable-mtls=true is refused: there is no certificate authority and no traffic "
                   "between sidecars here, so nothing would be encrypted; accepted: "
                   "--enable-mtls=false");
+    if (p->raw.run_file.len || p->raw.kubernetes)
+        end_fatal(
+            p, FATAL_FROM_RUNTIME
+            "--run-file and --kubernetes are refused: one `fairlead run` runs one application "
+            "on this machine; accepted: one command behind the flags");
+}
+
+static struct fl_slice absolute(struct fl_arena *arena, struct fl_slice path)
+{
+    char folder[PATH_MAX];
+    if (path.data[0] == '/' || !getcwd(folder, sizeof folder))
+        return path;
+    return fl_slice_str(
+        fl_arena_printf(arena, "%s/%.*s", strcmp(folder, "/") ? folder : "", FL_SLICE_ARG(path)));
+}
+
+/* The XDG base directory specification: a path of the environment that is not absolute counts as
+ * not set. */
+static void finish_data_dir(struct parser *p)
+{
+    struct config_flags *flags = &p->result->flags;
+    struct fl_arena *arena = &p->result->arena;
+    const char *state = getenv("XDG_STATE_HOME"), *home = getenv("HOME");
+    if (p->raw.data_dir.len)
+        flags->data_dir = absolute(arena, p->raw.data_dir);
+    else if (state && *state == '/')
+        flags->data_dir = fl_slice_str(fl_arena_printf(arena, "%s/fairlead", state));
+    else if (home && *home == '/')
+        flags->data_dir = fl_slice_str(fl_arena_printf(arena, "%s/.local/state/fairlead", home));
 }
 
 static void finish_resources(struct parser *p)
@@ -708,12 +753,14 @@ static void finish_resources(struct parser *p)
         *one = p->raw.components_path;
         flags->resources_paths = (struct config_list){one, 1};
     }
+    flags->has_default_component = p->command != CONFIG_SERVE && flags->resources_paths.count == 0;
+    finish_data_dir(p);
 }
 
 static void finish_life(struct parser *p)
 {
     struct config_flags *flags = &p->result->flags;
-    const struct raw *raw = &p->raw;
+    const struct config_raw_flags *raw = &p->raw;
     const int64_t most_seconds = INT64_C(10) * 366 * 86400;
     int64_t seconds = raw->graceful_seconds < 0 ? 5 : raw->graceful_seconds;
     flags->graceful_shutdown_ms =
@@ -739,6 +786,43 @@ static void finish_life(struct parser *p)
     if (raw->disseminate_ms <= 0)
         end_fatal(p, FATAL_FLAGS "invalid value for --actors-disseminate-timeout: accepted: a "
                                  "duration that is positive");
+}
+
+/* --- publish and peek ------------------------------------------------------------------------- */
+
+static void add_attribute(struct parser *p, const char *name, struct fl_slice value)
+{
+    if (value.len == 0)
+        return;
+    struct fl_arena *arena = &p->result->arena;
+    char *pair = fl_arena_printf(arena, "cloudevent.%s=%.*s", name, FL_SLICE_ARG(value));
+    FL_ASSERT(append_pair(arena, fl_slice_str(pair), &p->result->flags.tool.metadata) == FL_OK);
+}
+
+static void finish_tool(struct parser *p)
+{
+    struct config_tool_flags *tool = &p->result->flags.tool;
+    const struct config_raw_flags *raw = &p->raw;
+    tool->pubsub = raw->pubsub;
+    tool->content_type = raw->content_type;
+    tool->metadata = raw->metadata;
+    tool->by_line = raw->lines;
+    tool->is_quiet = raw->quiet;
+    tool->group = raw->group;
+    tool->count = raw->count;
+    add_attribute(p, "id", raw->event_id);
+    add_attribute(p, "type", raw->event_type);
+    add_attribute(p, "source", raw->event_source);
+    if (fl_slice_eq_str(tool->data, "-"))
+        tool->data = FL_SLICE_NULL;
+    if (tool->topic.len == 0)
+        end_with_usage(p, "which topic? none is named", "");
+    else if (p->command == CONFIG_PEEK && tool->count < 1)
+        end_with_usage(p, "--count is at least 1", "");
+    else if (tool->by_line && !fl_slice_is_null(tool->data))
+        end_with_usage(p, "--lines reads standard input, and data is given as well", "");
+    else if (tool->by_line && raw->event_id.len)
+        end_with_usage(p, "--lines makes many messages, and --id is for one", "");
 }
 
 static bool print_version(struct parser *p, const struct config_build *build)
@@ -770,6 +854,69 @@ static void finish(struct parser *p, const struct config_build *build)
     finish_mode(p);
     finish_resources(p);
     finish_life(p);
+    if (p->command == CONFIG_PUBLISH || p->command == CONFIG_PEEK)
+        finish_tool(p);
+}
+
+/* --- which form ------------------------------------------------------------------------------- */
+
+static bool find_command(const char *word, enum config_command *command)
+{
+    for (int i = 0; i < CONFIG_COMMAND_COUNT; i++) {
+        const char *name = config_command_infos[i].name;
+        if (name && strcmp(name, word) == 0) {
+            *command = (enum config_command)i;
+            return true;
+        }
+    }
+    return false;
+}
+
+static void end_unknown_command(struct parser *p, const char *word)
+{
+    struct config_flags_result *result = p->result;
+    struct config_spelling spelling;
+    config_spelling_init(&spelling, fl_slice_str(word));
+    for (int i = 0; i < CONFIG_COMMAND_COUNT; i++)
+        if (config_command_infos[i].name)
+            config_spelling_offer(&spelling, fl_slice_str(config_command_infos[i].name));
+    config_spelling_offer(&spelling, FL_SLICE_LIT("help"));
+    config_spelling_offer(&spelling, FL_SLICE_LIT("version"));
+    result->outcome = CONFIG_EXIT;
+    result->status = 2;
+    fl_buffer_printf(&result->err, "fairlead: unknown command \"%.200s\"", word);
+    if (spelling.best.data)
+        fl_buffer_printf(&result->err, "; the nearest known one is %.*s",
+                         FL_SLICE_ARG(spelling.best));
+    fl_buffer_append_str(&result->err, "\n\n");
+    config_commands_print(&result->err);
+}
+
+/* help [COMMAND], version: what ends at once. */
+static bool take_word(struct parser *p, int argc, char *const *argv,
+                      const struct config_build *build)
+{
+    struct config_flags_result *result = p->result;
+    const char *word = argv[1];
+    result->outcome = CONFIG_EXIT;
+    if (strcmp(word, "version") == 0)
+        fl_buffer_printf(&result->out, "Fairlead %s, commit %s\n", build->version, build->commit);
+    else if (strcmp(word, "help") == 0 && argc == 2)
+        config_commands_print(&result->out);
+    else if (strcmp(word, "help") != 0)
+        return false;
+    else if (find_command(argv[2], &p->command))
+        config_command_print_help(p->command, &result->out);
+    else
+        end_unknown_command(p, argv[2]);
+    return true;
+}
+
+static bool take_tokens(struct parser *p, int argc, char *const *argv)
+{
+    set_defaults(p);
+    return p->command == CONFIG_SERVE ? take_daprd_tokens(p, argc, argv)
+                                      : take_command_tokens(p, argc, argv);
 }
 
 void config_flags_parse(int argc, char *const *argv, const struct config_build *build,
@@ -779,7 +926,15 @@ void config_flags_parse(int argc, char *const *argv, const struct config_build *
     struct parser *p = FL_ARENA_NEW(&result->arena, struct parser);
     p->result = result;
     config_notes_init(&result->notes, &result->arena);
-    set_defaults(p);
+    bool is_word = argc > 1 && argv[1][0] != '-';
+    if (is_word && take_word(p, argc, argv, build))
+        return;
+    result->outcome = CONFIG_RUN;
+    if (is_word && !find_command(argv[1], &p->command)) {
+        end_unknown_command(p, argv[1]);
+        return;
+    }
+    result->flags.command = p->command;
     if (take_tokens(p, argc, argv))
         finish(p, build);
 }
@@ -790,67 +945,4 @@ void config_flags_fini(struct config_flags_result *result)
     fl_buffer_fini(&result->err);
     fl_arena_fini(&result->arena);
     *result = (struct config_flags_result){0};
-}
-
-/* --- help ------------------------------------------------------------------------------------- */
-
-static const char *kind_name(enum kind kind)
-{
-    switch (kind) {
-    case KIND_STRING:
-        return "string";
-    case KIND_INT:
-        return "int";
-    case KIND_DURATION:
-        return "duration";
-    case KIND_LIST:
-        return "list";
-    case KIND_BOOL:
-    case KIND_TRISTATE:
-        return "";
-    }
-    return "";
-}
-
-static void print_flag(const struct flag *flag, struct fl_buffer *out)
-{
-    const char *kind = kind_name(flag->kind);
-    fl_buffer_printf(out, "  --%s%s%s\n        %s", flag->name, *kind ? " " : "", kind, flag->help);
-    if (flag->default_text)
-        fl_buffer_printf(out, " (default %s)", flag->default_text);
-    if (flag->deprecated)
-        fl_buffer_printf(out, " (deprecated: %s)", flag->deprecated);
-    fl_buffer_append_byte(out, '\n');
-}
-
-void config_flags_print_help(const char *name, struct fl_buffer *out)
-{
-    fl_buffer_printf(out,
-                     "Usage of %s:\n  %s --app-id=ID [--app-port=PORT] "
-                     "[--resources-path=FOLDER] [--FLAG[=VALUE] ...]\n",
-                     name, name);
-    for (int group = 0; group < GROUP_COUNT; group++) {
-        fl_buffer_printf(out, "\n%s:\n", group_titles[group]);
-        for (size_t i = 0; i < FLAG_COUNT; i++)
-            if ((int)flags_table[i].group == group)
-                print_flag(&flags_table[i], out);
-    }
-}
-
-void config_flags_print_markdown(struct fl_buffer *out)
-{
-    for (int group = 0; group < GROUP_COUNT; group++) {
-        fl_buffer_printf(out, "%s## %s\n\n| flag | type | default | meaning |\n|---|---|---|---|\n",
-                         group ? "\n" : "", group_titles[group]);
-        for (size_t i = 0; i < FLAG_COUNT; i++) {
-            const struct flag *flag = &flags_table[i];
-            if ((int)flag->group != group)
-                continue;
-            const char *kind = kind_name(flag->kind);
-            fl_buffer_printf(out, "| `--%s` | %s | %s | %s%s%s |\n", flag->name,
-                             *kind ? kind : "boolean", flag->default_text ? flag->default_text : "",
-                             flag->help, flag->deprecated ? " Deprecated: " : "",
-                             flag->deprecated ? flag->deprecated : "");
-        }
-    }
 }

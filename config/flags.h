@@ -1,8 +1,13 @@
-/* The command line: daprd's, complete, and Fairlead's own flags, from one table of rows.
+/* The command line: daprd's, complete, Fairlead's own flags, and the subcommands, from one table of
+ * rows.
+ *
+ * A first argument that begins with '-', or none at all, is daprd's form; else it names a
+ * subcommand: run, publish, peek, help, version.
  *
  * Parsing follows daprd: `--f=v`, `--f v`, a single dash for two, bare booleans, lists that take
  * CSV and repeat, stray positionals ignored. Flags of building blocks that are not here are
- * accepted, collected in `without_effect`, and marked so in the help.
+ * accepted, collected in `without_effect`, and marked so in the help. Subcommands know short forms
+ * (`-p 3000`), refuse what they do not know, and end with fewer words.
  *
  * Ownership: `config_flags_parse` copies what it keeps into the result's arena; free it with
  * `config_flags_fini`. Thread: one at a time, at start.
@@ -26,7 +31,29 @@ enum config_protocol {
 
 enum config_tristate { CONFIG_UNSET, CONFIG_FALSE, CONFIG_TRUE };
 
+enum config_command {
+    CONFIG_SERVE,       /* daprd's form */
+    CONFIG_RUN_PROGRAM, /* `fairlead run` */
+    CONFIG_PUBLISH,
+    CONFIG_PEEK,
+    CONFIG_COMMAND_COUNT,
+};
+
+/* What publish and peek are told beyond the flags of a gateway. */
+struct config_tool_flags {
+    struct fl_slice pubsub; /* empty: choose */
+    struct fl_slice topic;
+    struct fl_slice data;         /* null: standard input */
+    struct fl_slice content_type; /* empty: judge by the data */
+    struct config_pairs metadata; /* of publish: as given, --id, --type and --source included */
+    bool by_line, is_quiet;
+    struct fl_slice group; /* of peek; empty: none */
+    int64_t count;         /* of peek, from 1 */
+};
+
 struct config_flags {
+    enum config_command command;
+
     /* The application. */
     struct fl_slice app_id;
     uint16_t app_port;                 /* 0: no application */
@@ -57,6 +84,8 @@ struct config_flags {
     /* Resources. */
     struct config_list resources_paths;
     struct config_list config_files;
+    struct fl_slice data_dir;   /* an absolute path; null: nothing says where */
+    bool has_default_component; /* a subcommand without a resources folder */
 
     /* Logs and metrics. */
     enum fl_log_level log_level;
@@ -75,6 +104,12 @@ struct config_flags {
     int64_t publish_wait_ms;
     int64_t publish_timeout_ms;
     bool is_strict;
+
+    /* `fairlead run`. */
+    char *const *program; /* its command, NULL at the end; NULL: none */
+    bool picks_http_port, picks_grpc_port, picks_metrics_port; /* not given: another one may do */
+
+    struct config_tool_flags tool;
 
     bool
         is_wait_client; /* --wait: poll the other process's health and end; nothing was validated */
@@ -104,14 +139,19 @@ struct config_build {
     const char *commit;
 };
 
-/* `argv[0]` is skipped. The result is initialised here, whatever the outcome. */
+/* `argv[0]` is skipped, `argv[argc]` is NULL. Reads the environment's HOME and XDG_STATE_HOME and
+ * the current folder. The result is initialised here, whatever the outcome. */
 void config_flags_parse(int argc, char *const *argv, const struct config_build *build,
                         struct config_flags_result *result);
 void config_flags_fini(struct config_flags_result *result);
 
 /* The text of --help: groups, defaults, what has no effect. `name` is the program's. */
 void config_flags_print_help(const char *name, struct fl_buffer *out);
-/* The same as a reference page in Markdown. */
+/* The text of a subcommand's --help; of CONFIG_SERVE the same as above for "fairlead". */
+void config_command_print_help(enum config_command command, struct fl_buffer *out);
+/* "run"; "" for daprd's form. */
+const char *config_command_name(enum config_command command);
+/* All flags, and what differs in subcommands, as a reference page in Markdown. */
 void config_flags_print_markdown(struct fl_buffer *out);
 
 /* "http", "https", … as metadata lists it. */

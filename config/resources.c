@@ -212,6 +212,19 @@ static enum fl_err on_component(struct loader *l, const struct config_node *root
     return accept_component(l, &component);
 }
 
+static enum fl_err add_default_component(struct loader *l)
+{
+    struct config_component component = {
+        .name = FL_SLICE_LIT(CONFIG_DEFAULT_COMPONENT),
+        .type = FL_SLICE_LIT(CONFIG_DEFAULT_TYPE),
+        .version = FL_SLICE_LIT("v1"),
+        .log_name = FL_SLICE_LIT(CONFIG_DEFAULT_COMPONENT " (" CONFIG_DEFAULT_TYPE "/v1)"),
+        .init_timeout_ms = CONFIG_INIT_TIMEOUT_MS,
+        .file = "(no file)",
+        .line = 1};
+    return is_denied(l, &component) ? FL_OK : accept_component(l, &component);
+}
+
 /* --- the other kinds -------------------------------------------------------------------------- */
 
 static enum fl_err add_subscription(struct loader *l, const struct config_node *root, bool is_v1)
@@ -608,6 +621,8 @@ enum fl_err config_resources_load(const struct config_load *how, struct config_r
     enum fl_err err = FL_OK;
     for (size_t i = 0; i < how->folders.count && err == FL_OK; i++)
         err = load_folder(&l, how->folders.items[i]);
+    if (err == FL_OK && how->makes_default)
+        err = add_default_component(&l);
     if (err == FL_OK)
         err = finish(&l);
     fl_free(l.components);

@@ -34,8 +34,13 @@ struct config_load {
     struct config_list folders;
     struct config_identity identity;
     const struct config_configuration *configuration; /* deny list, HotReload; NULL: defaults */
+    bool makes_default;                               /* a component that no file declares */
     bool is_strict;
 };
+
+/* The component that `makes_default` makes; it has no metadata. */
+#define CONFIG_DEFAULT_COMPONENT "pubsub"
+#define CONFIG_DEFAULT_TYPE "pubsub.sqlite"
 
 /* Initialises `resources`, whatever the result, so that its notes can be written; fini it always.
  * The error's text is complete as daprd's: "failed to load components: …". */

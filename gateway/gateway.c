@@ -1,5 +1,8 @@
 /* Start and stop, in daprd's order (runtime.md §1.6): configuration → metrics → components →
- * subscriptions → API → application → ready. */
+ * subscriptions → API → application → ready.
+ *
+ * Subcommands run the same gateway: `run` has an application beside it, publish and peek open its
+ * components and start nothing else. */
 #include "gateway/gateway.h"
 
 #include <signal.h>
@@ -42,6 +45,8 @@ void gateway_mark_ready(struct gateway *gateway)
 void gateway_on_listening(struct gateway *gateway)
 {
     gateway->is_outbound_ready = true;
+    if (gateway->use->on_open)
+        gateway->use->on_open(gateway, gateway->use->context);
     gw_app_start(&gateway->app);
 }
 
@@ -97,6 +102,7 @@ static enum fl_err load_resources(struct gateway *gateway, struct fl_error *erro
     struct config_load how = {.folders = gateway->flags->resources_paths,
                               .identity = gateway->identity,
                               .configuration = &gateway->configuration,
+                              .makes_default = gateway->flags->has_default_component,
                               .is_strict = gateway->flags->is_strict};
     enum fl_err err = config_resources_load(&how, &gateway->resources, error);
     config_notes_write(&gateway->resources.notes, gateway->log);
@@ -106,6 +112,15 @@ static enum fl_err load_resources(struct gateway *gateway, struct fl_error *erro
         gw_counter_add(gw_metrics_counter(gateway->metrics, GW_RESILIENCY_LOADED, labels), 1);
     }
     return err;
+}
+
+static void say_default_component(struct gateway *gateway)
+{
+    struct fl_slice folder = gateway->flags->data_dir;
+    FL_INFO(gateway->log, SCOPE,
+            "no --resources-path: there is one component, " CONFIG_DEFAULT_COMPONENT
+            " (" CONFIG_DEFAULT_TYPE "), which keeps messages in %.*s%s",
+            FL_SLICE_ARG(folder), folder.len ? "/broker.db" : "a file of --data-dir");
 }
 
 static enum fl_err open_components(struct gateway *gateway, struct fl_error *error)
@@ -118,7 +133,10 @@ static enum fl_err open_components(struct gateway *gateway, struct fl_error *err
                                             .loop = gateway->loop,
                                             .log = gateway->log,
                                             .budget = &gateway->budget,
-                                            .app_id = gateway->flags->app_id};
+                                            .app_id = gateway->flags->app_id,
+                                            .data_dir = gateway->flags->data_dir};
+    if (gateway->flags->has_default_component)
+        say_default_component(gateway);
     FL_INFO(gateway->log, SCOPE, "Waiting for all outstanding components to be processed…");
     err = gw_components_open(gateway, error);
     write_notes(gateway);
@@ -147,14 +165,14 @@ static enum fl_err start(struct gateway *gateway, struct fl_error *error)
         return err;
     start_metrics(gateway);
     gw_publishing_init(gateway);
-    if ((err = gw_metrics_port_start(gateway, error)))
+    if (!gateway->use->is_tool && (err = gw_metrics_port_start(gateway, error)))
         return err;
     if ((err = gw_app_init(gateway, error)))
         return err;
     gw_api_init(gateway);
     gateway->subscriptions.received_bytes =
         gw_metrics_histogram(gateway->metrics, GW_HTTP_CLIENT_RECEIVED_BYTES, NULL);
-    if ((err = open_components(gateway, error)))
+    if ((err = open_components(gateway, error)) || gateway->use->is_tool)
         return err;
     FL_INFO(gateway->log, SCOPE, "Loading Declarative Subscriptions…");
     return gw_subscriptions_init(gateway, error);
@@ -177,12 +195,47 @@ static void stop(struct gateway *gateway)
     fl_arena_fini(&gateway->arena);
 }
 
+/* The start failed when components were open already: they close as at any other end. */
+static void close_components(struct gateway *gateway)
+{
+    struct gw_shutdown *shutdown = &gateway->shutdown;
+    int64_t grace_ms = gateway->flags->graceful_shutdown_ms;
+    if (gateway->component_count == 0)
+        return;
+    shutdown->phase = GW_CLOSING;
+    shutdown->deadline_at_ms = grace_ms < 0 ? INT64_MAX : net_loop_now_ms(gateway->loop) + grace_ms;
+    gw_components_close(gateway, shutdown->deadline_at_ms);
+    gw_shutdown_check(gateway);
+    net_loop_run(gateway->loop);
+}
+
+static void fail_start(struct gateway *gateway, const struct fl_error *error)
+{
+    gateway->exit_status = 1;
+    if (gateway->use->failure)
+        *gateway->use->failure = *error;
+    else
+        FL_FATAL(gateway->log, SCOPE, "Fatal error from runtime: %s", error->text);
+    close_components(gateway);
+}
+
+static void run(struct gateway *gateway)
+{
+    const struct gateway_use *use = gateway->use;
+    if (!use->is_tool)
+        gw_api_start(gateway);
+    else if (use->on_open)
+        use->on_open(gateway, use->context);
+    net_loop_run(gateway->loop);
+}
+
 int gateway_run(const struct config_flags *flags, const struct config_list *without_effect,
-                struct fl_log *log)
+                const struct gateway_use *use, struct fl_log *log)
 {
     struct gateway *gateway = fl_zalloc(sizeof *gateway);
     struct fl_error error;
     gateway->flags = flags;
+    gateway->use = use;
     gateway->log = log;
     gateway->started_ms = fl_clock_ms();
     gateway->identity = config_identity_of(flags->app_id);
@@ -193,17 +246,18 @@ int gateway_run(const struct config_flags *flags, const struct config_list *with
     say_hello(gateway, without_effect);
     raise_descriptor_limit(gateway);
     enum fl_err err = net_loop_new(&gateway->loop, &error);
+    if (!err && use->on_loop)
+        use->on_loop(gateway, use->context);
     if (!err && gw_shutdown_init(gateway))
         err = fl_error_set(&error, FL_ERR_SYSTEM, FL_CLASS_FATAL, "cannot watch signals");
     if (!err)
         err = start(gateway, &error);
-    if (err) {
-        FL_FATAL(log, SCOPE, "Fatal error from runtime: %s", error.text);
-        gateway->exit_status = 1;
-    } else {
-        gw_api_start(gateway);
-        net_loop_run(gateway->loop);
-    }
+    if (err)
+        fail_start(gateway, &error);
+    else
+        run(gateway);
+    if (use->on_stopped && gateway->loop)
+        use->on_stopped(gateway, use->context);
     int status = gateway->exit_status;
     if (status == 0 && gateway->shutdown.restarts && gateway->shutdown.phase == GW_STOPPED)
         status = GATEWAY_RESTART;

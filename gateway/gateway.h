@@ -26,8 +26,22 @@ struct gw_component;
 struct gw_metrics;
 struct http_server;
 
+typedef void gateway_use_fn(struct gateway *gateway, void *context);
+
+/* What a gateway is run for besides serving. A zeroed one is daprd's form; borrowed while the
+ * gateway lives. */
+struct gateway_use {
+    bool is_tool; /* opens components and nothing else: no port, no application, no subscription */
+    void *context;
+    gateway_use_fn *on_loop;    /* the loop is there, and nobody watches signals yet */
+    gateway_use_fn *on_open;    /* the API listens; of a tool: the components were opened */
+    gateway_use_fn *on_stopped; /* all has stopped; the loop is still there and may run again */
+    struct fl_error *failure;   /* takes what made the start fail; NULL: that is logged */
+};
+
 struct gateway {
     const struct config_flags *flags;
+    const struct gateway_use *use;
     struct fl_log *log;
     struct fl_arena arena;
     struct config_notes notes;
@@ -56,11 +70,12 @@ struct gateway {
     int exit_status;
 };
 
+enum { GATEWAY_RESTART = -1 }; /* what gateway_run returns after SIGHUP */
+
 /* Starts, runs until shutdown, and stops. Returns the exit status, or GATEWAY_RESTART: run again.
  * Everything is borrowed for the call. */
-enum { GATEWAY_RESTART = -1 }; /* what gateway_run returns after SIGHUP */
 int gateway_run(const struct config_flags *flags, const struct config_list *without_effect,
-                struct fl_log *log);
+                const struct gateway_use *use, struct fl_log *log);
 
 /* A failure that ends the process: logged as daprd does, then an orderly stop with exit status 1.
  */

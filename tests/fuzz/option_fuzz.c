@@ -113,7 +113,7 @@ static void check_flags(const struct fl_slice *lines, size_t count)
     if (result.outcome == CONFIG_EXIT_FATAL)
         FL_ASSERT(result.status == 1 && result.fatal);
     if (result.outcome == CONFIG_EXIT)
-        FL_ASSERT(result.out.len > 0);
+        FL_ASSERT(result.out.len + result.err.len > 0);
     if (result.outcome == CONFIG_RUN && !result.flags.is_wait_client)
         FL_ASSERT(result.flags.app_id.len > 0 && result.flags.max_memory_bytes > 0);
     config_flags_fini(&result);

@@ -133,11 +133,20 @@ static void print_help_line(struct fl_slice line, struct fl_buffer *out)
         return;
     if (line.data[0] != ' ')
         fl_buffer_append_str(out, ".SS ");
-    else if (fl_slice_starts_with(line, FL_SLICE_LIT("  --")))
+    else if (fl_slice_starts_with(line, FL_SLICE_LIT("  -")))
         fl_buffer_append_str(out, ".TP\n.B ");
     if (line.data[0] != ' ' && text.data[text.len - 1] == ':')
         text.len--;
     print_roff(text, out);
+}
+
+static struct fl_slice next_line(struct fl_slice *rest)
+{
+    size_t end = fl_slice_find_byte(*rest, '\n');
+    struct fl_slice line = fl_slice_of(rest->data, end);
+    size_t used = end < rest->len ? end + 1 : end;
+    *rest = fl_slice_of(rest->data + used, rest->len - used);
+    return line;
 }
 
 /* The first paragraph of the help is the usage, which the synopsis says already. */
@@ -148,15 +157,34 @@ static void print_flags_roff(struct fl_buffer *out)
     struct fl_slice rest = fl_buffer_slice(&help);
     bool is_past_usage = false;
     while (rest.len) {
-        size_t end = fl_slice_find_byte(rest, '\n');
-        struct fl_slice line = fl_slice_of(rest.data, end);
-        rest = fl_slice_of(rest.data + end, rest.len - end);
-        if (rest.len)
-            rest = fl_slice_of(rest.data + 1, rest.len - 1);
+        struct fl_slice line = next_line(&rest);
         is_past_usage = is_past_usage || line.len == 0;
         if (is_past_usage)
             print_help_line(line, out);
     }
+    fl_buffer_fini(&help);
+}
+
+/* Of a subcommand's help: its usage as the title, its text, and the flags of its own, which come
+ * first and are followed by those of the gateway. */
+static void print_command_roff(enum config_command command, struct fl_buffer *out)
+{
+    struct fl_buffer help = {0};
+    config_command_print_help(command, &help);
+    struct fl_slice rest = fl_buffer_slice(&help);
+    (void)next_line(&rest); /* "Usage:" */
+    fl_buffer_append_str(out, ".SS ");
+    print_roff(fl_slice_trim(next_line(&rest)), out);
+    fl_buffer_append_str(out, ".nf\n");
+    (void)next_line(&rest);
+    for (struct fl_slice line; (line = next_line(&rest)).len;)
+        print_roff(line, out);
+    fl_buffer_append_str(out, ".fi\n");
+    bool has_own = command != CONFIG_RUN_PROGRAM;
+    if (has_own)
+        (void)next_line(&rest); /* the group's title */
+    for (struct fl_slice line; has_own && (line = next_line(&rest)).len;)
+        print_help_line(line, out);
     fl_buffer_fini(&help);
 }
 
@@ -166,7 +194,12 @@ static const char man_head[] =
     ".SH SYNOPSIS\n"
     ".B fairlead\n"
     "\\-\\-app\\-id=ID [\\-\\-app\\-port=PORT] [\\-\\-resources\\-path=FOLDER] "
-    "[\\-\\-FLAG[=VALUE] ...]\n"
+    "[\\-\\-FLAG[=VALUE] ...]\n.br\n"
+    ".B fairlead run\n[FLAGS] [\\-\\-] [COMMAND [ARGUMENT ...]]\n.br\n"
+    ".B fairlead publish\n[FLAGS] TOPIC [DATA | \\-]\n.br\n"
+    ".B fairlead peek\n[FLAGS] TOPIC\n.br\n"
+    ".B fairlead help\n[COMMAND]\n.br\n"
+    ".B fairlead version\n"
     ".SH DESCRIPTION\n"
     "Applications publish and receive CloudEvents over plain HTTP; connectors speak to messaging\n"
     "systems. It takes the place of Dapr's sidecar where messaging is concerned: the same flags,\n"
@@ -174,8 +207,9 @@ static const char man_head[] =
     ".PP\n"
     "It reads resource files once at start, listens, waits for the application's port, asks the\n"
     "application what it subscribes (GET /dapr/subscribe), and then serves until it is told to\n"
-    "stop.\n"
-    ".SH OPTIONS\n";
+    "stop. The subcommands start it with an application beside it, or open its components for a\n"
+    "moment.\n"
+    ".SH COMMANDS\n";
 
 static const char man_tail[] =
     ".SH ENVIRONMENT\n"
@@ -186,6 +220,8 @@ static const char man_tail[] =
     ".TP\n.BR NAMESPACE \", \" POD_NAME\n"
     "What the tags {namespace} and {podName} in component values stand for; NAMESPACE also labels\n"
     "metrics.\n"
+    ".TP\n.BR XDG_STATE_HOME \", \" HOME\n"
+    "Where files of connectors are kept unless \\-\\-data\\-dir says so.\n"
     ".TP\n.B DAPR_ENV_KEYS\n"
     "Space\\-separated names of variables that envRef in resource files may read; not set: any.\n"
     ".SH SIGNALS\n"
@@ -193,10 +229,12 @@ static const char man_tail[] =
     "Stop in order: no new work, what is in flight ends within\n"
     "\\-\\-dapr\\-graceful\\-shutdown\\-seconds. A second one ends the process at once.\n"
     ".TP\n.B SIGHUP\n"
-    "Stop in order and start again in the same process, with all files read anew.\n"
+    "Stop in order and start again in the same process, with all files read anew; of fairlead "
+    "run,\n"
+    "stop.\n"
     ".SH EXIT STATUS\n"
     "0 after an orderly stop; 1 after a failure, or when the grace period ran out; 2 for a bad\n"
-    "command line.\n";
+    "command line. Subcommands say theirs above; fairlead run has its command's.\n";
 
 static bool write_man(const char *folder)
 {
@@ -204,6 +242,9 @@ static bool write_man(const char *folder)
     fl_buffer_append_str(&out, ".\\\" Printed by `make docs`.\n"
                                ".TH FAIRLEAD 1 \"\" \"Fairlead " FL_VERSION "\"\n");
     fl_buffer_append_str(&out, man_head);
+    for (int i = CONFIG_SERVE + 1; i < CONFIG_COMMAND_COUNT; i++)
+        print_command_roff((enum config_command)i, &out);
+    fl_buffer_append_str(&out, ".SH OPTIONS\n");
     print_flags_roff(&out);
     fl_buffer_append_str(&out, man_tail);
     return write_file(folder, "fairlead.1", &out);

@@ -4,6 +4,10 @@
 #include <stddef.h>
 
 #include <cmocka.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 #include "config/flags.h"
 
@@ -351,10 +355,209 @@ static void help_names_groups_defaults_and_what_has_no_effect(void **state)
     };
     for (size_t i = 0; i < sizeof parts / sizeof *parts; i++)
         assert_non_null(strstr(text, parts[i]));
+    assert_null(strstr(text, "--lines"));
     fl_buffer_clear(&out);
     config_flags_print_markdown(&out);
     assert_non_null(strstr(fl_buffer_cstr(&out), "| `--publish-wait` | duration | 2s | How long"));
     fl_buffer_fini(&out);
+}
+
+/* --- subcommands ------------------------------------------------------------------------------ */
+
+static void an_unknown_command_names_the_nearest(void **state)
+{
+    (void)state;
+    struct config_flags_result r;
+    PARSE(&r, "rnu");
+    assert_int_equal(r.outcome, CONFIG_EXIT);
+    assert_int_equal(r.status, 2);
+    assert_non_null(strstr(fl_buffer_cstr(&r.err), "unknown command \"rnu\"; the nearest known one "
+                                                   "is run\n"));
+    config_flags_fini(&r);
+    PARSE(&r, "help", "peak");
+    assert_int_equal(r.status, 2);
+    assert_non_null(strstr(fl_buffer_cstr(&r.err), "the nearest known one is peek\n"));
+    config_flags_fini(&r);
+}
+
+static void help_and_version_are_words_too(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *args[3], *text;
+    } cases[] = {
+        {{"help"}, "  fairlead publish [FLAGS] TOPIC [DATA | -]\n"},
+        {{"help", "run"}, "fairlead run [FLAGS] [--] [COMMAND [ARGUMENT ...]]\n"},
+        {{"run", "--help"}, "  -p, --app-port string\n"},
+        {{"publish", "-h"}, "  -n, --lines\n"},
+        {{"peek", "-help"}, "  -n, --count int\n"},
+        {{"version"}, "Fairlead 1.2.3, commit abc\n"},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        struct config_flags_result r;
+        parse((const char *const[]){cases[i].args[0], cases[i].args[1], NULL}, &r);
+        assert_int_equal(r.outcome, CONFIG_EXIT);
+        assert_int_equal(r.status, 0);
+        assert_int_equal(r.err.len, 0);
+        assert_non_null(strstr(fl_buffer_cstr(&r.out), cases[i].text));
+        config_flags_fini(&r);
+    }
+}
+
+static void run_has_defaults_of_its_own(void **state)
+{
+    (void)state;
+    struct config_flags_result r;
+    PARSE(&r, "run");
+    const struct config_flags *f = &r.flags;
+    assert_int_equal(r.outcome, CONFIG_RUN);
+    assert_int_equal(f->command, CONFIG_RUN_PROGRAM);
+    assert_true(f->app_id.len > 0);
+    assert_true(f->has_default_component);
+    assert_null(f->program);
+    assert_true(f->picks_http_port && f->picks_grpc_port && f->picks_metrics_port);
+    assert_int_equal(f->http_port, 3500);
+    assert_int_equal(f->metrics_port, 9090);
+    assert_int_equal(f->listen_addresses.count, 1);
+    assert_string_equal(f->listen_addresses.items[0].data, "127.0.0.1");
+    assert_string_equal(f->metrics_listen_address.data, "127.0.0.1");
+    assert_int_equal(r.notes.count, 1);
+    config_flags_fini(&r);
+}
+
+static void run_takes_short_forms_and_a_command(void **state)
+{
+    (void)state;
+    struct config_flags_result r;
+    PARSE(&r, "run", "-a", "held", "-p3000", "-H=3600", "--metrics-port=-1", "-d", "x", "--", "app",
+          "--app-port");
+    const struct config_flags *f = &r.flags;
+    assert_int_equal(r.outcome, CONFIG_RUN);
+    assert_string_equal(f->app_id.data, "held");
+    assert_int_equal(f->app_port, 3000);
+    assert_int_equal(f->http_port, 3600);
+    assert_false(f->picks_http_port);
+    assert_true(f->picks_metrics_port);
+    assert_false(f->has_default_component);
+    assert_string_equal(f->program[0], "app");
+    assert_string_equal(f->program[1], "--app-port");
+    assert_null(f->program[2]);
+    config_flags_fini(&r);
+    PARSE(&r, "run", "-app-id", "held", "--app-port", "3500", "app", "-p", "1");
+    assert_int_equal(r.outcome, CONFIG_RUN);
+    assert_int_equal(r.flags.app_port, 3500);
+    assert_string_equal(r.flags.program[2], "1");
+    config_flags_fini(&r);
+}
+
+static void publish_and_peek_take_arguments(void **state)
+{
+    (void)state;
+    struct config_flags_result r;
+    PARSE(&r, "publish", "-q", "orders", "a b", "-m", "a=1,2", "--id=x", "-p", "bus");
+    const struct config_tool_flags *tool = &r.flags.tool;
+    assert_int_equal(r.outcome, CONFIG_RUN);
+    assert_int_equal(r.flags.command, CONFIG_PUBLISH);
+    assert_int_equal(r.flags.log_level, FL_LOG_FATAL);
+    assert_string_equal(tool->topic.data, "orders");
+    assert_string_equal(tool->data.data, "a b");
+    assert_string_equal(tool->pubsub.data, "bus");
+    assert_true(tool->is_quiet && !tool->by_line);
+    assert_int_equal(tool->metadata.count, 2);
+    assert_string_equal(tool->metadata.items[0].value.data, "1,2");
+    assert_string_equal(tool->metadata.items[1].name.data, "cloudevent.id");
+    config_flags_fini(&r);
+    PARSE(&r, "publish", "-nq", "orders");
+    assert_true(tool->is_quiet && tool->by_line && fl_slice_is_null(tool->data));
+    config_flags_fini(&r);
+    PARSE(&r, "publish", "orders", "-");
+    assert_true(fl_slice_is_null(tool->data));
+    config_flags_fini(&r);
+    PARSE(&r, "peek", "orders", "-n", "3", "-g", "them");
+    assert_string_equal(tool->group.data, "them");
+    assert_int_equal(tool->count, 3);
+    config_flags_fini(&r);
+}
+
+static void mistakes_in_subcommands_are_one_line(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *args[4], *text;
+        int status;
+    } cases[] = {
+        {{"run", "--app-prt=1"}, "fairlead run: unknown flag: --app-prt\nThe nearest", 2},
+        {{"run", "-x"}, "fairlead run: unknown shorthand flag: 'x' in -x\n", 2},
+        {{"run", "--lines"}, "fairlead run: unknown flag: --lines\n", 2},
+        {{"run", "--app-port"}, "fairlead run: flag needs an argument: --app-port\n", 2},
+        {{"publish"}, "fairlead publish: which topic? none is named\n", 1},
+        {{"publish", "a", "b", "c"}, "fairlead publish: one argument too many: c\n", 1},
+        {{"publish", "a", "b", "-n"}, "fairlead publish: --lines reads standard input", 1},
+        {{"publish", "-m", "a"},
+         "fairlead publish: invalid argument \"a\" for \"--metadata\" flag: accepted: KEY=VALUE\n",
+         1},
+        {{"peek", "a", "b"}, "fairlead peek: one argument too many: b\n", 2},
+        {{"peek", "a", "-n0"}, "fairlead peek: --count is at least 1\n", 2},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        struct config_flags_result r;
+        parse((const char *const[]){cases[i].args[0], cases[i].args[1], cases[i].args[2],
+                                    cases[i].args[3], NULL},
+              &r);
+        assert_int_equal(r.outcome, CONFIG_EXIT);
+        assert_int_equal(r.status, cases[i].status);
+        assert_int_equal(r.out.len, 0);
+        assert_memory_equal(fl_buffer_cstr(&r.err), cases[i].text, strlen(cases[i].text));
+        config_flags_fini(&r);
+    }
+}
+
+static void an_id_made_of_a_folders_name_is_a_valid_one(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *folder, *id;
+    } cases[] = {{"my.shop v2", "my-shop-v2"}, {"..a..", "a"}, {"_x", "_x"}, {"+++", "app"}};
+    char scratch[] = "/tmp/flags_test_XXXXXX", path[64], former[4096];
+    assert_non_null(getcwd(former, sizeof former));
+    assert_non_null(mkdtemp(scratch));
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        struct config_flags_result r;
+        snprintf(path, sizeof path, "%s/%s", scratch, cases[i].folder);
+        assert_int_equal(mkdir(path, 0700), 0);
+        assert_int_equal(chdir(path), 0);
+        PARSE(&r, "run");
+        assert_string_equal(r.flags.app_id.data, cases[i].id);
+        config_flags_fini(&r);
+        assert_int_equal(rmdir(path), 0);
+    }
+    assert_int_equal(chdir(former), 0);
+    assert_int_equal(rmdir(scratch), 0);
+}
+
+static void the_folder_for_data_is_absolute(void **state)
+{
+    (void)state;
+    struct config_flags_result r;
+    setenv("HOME", "/home/x", 1);
+    setenv("XDG_STATE_HOME", "relative", 1);
+    PARSE(&r, ID);
+    assert_string_equal(r.flags.data_dir.data, "/home/x/.local/state/fairlead");
+    config_flags_fini(&r);
+    setenv("XDG_STATE_HOME", "/state", 1);
+    PARSE(&r, ID);
+    assert_string_equal(r.flags.data_dir.data, "/state/fairlead");
+    assert_false(r.flags.has_default_component);
+    config_flags_fini(&r);
+    PARSE(&r, ID, "--data-dir=here");
+    assert_int_equal(r.flags.data_dir.data[0], '/');
+    assert_non_null(strstr(r.flags.data_dir.data, "/here"));
+    config_flags_fini(&r);
+    unsetenv("XDG_STATE_HOME");
+    unsetenv("HOME");
+    PARSE(&r, ID);
+    assert_true(fl_slice_is_null(r.flags.data_dir));
+    config_flags_fini(&r);
 }
 
 int main(void)
@@ -372,6 +575,14 @@ int main(void)
         cmocka_unit_test(version_and_build_info_end_well),
         cmocka_unit_test(waiting_needs_no_application),
         cmocka_unit_test(help_names_groups_defaults_and_what_has_no_effect),
+        cmocka_unit_test(an_unknown_command_names_the_nearest),
+        cmocka_unit_test(help_and_version_are_words_too),
+        cmocka_unit_test(run_has_defaults_of_its_own),
+        cmocka_unit_test(run_takes_short_forms_and_a_command),
+        cmocka_unit_test(publish_and_peek_take_arguments),
+        cmocka_unit_test(mistakes_in_subcommands_are_one_line),
+        cmocka_unit_test(an_id_made_of_a_folders_name_is_a_valid_one),
+        cmocka_unit_test(the_folder_for_data_is_absolute),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
