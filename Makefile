@@ -29,15 +29,23 @@ WARN := -Wall -Wextra -Werror -Wshadow -Wpointer-arith -Wstrict-prototypes -Wmis
         -Wvla -Wwrite-strings -Wformat=2 -Wimplicit-fallthrough -Wno-missing-field-initializers
 CPPFLAGS += -I. -D_GNU_SOURCE
 CFLAGS ?= -g $(OPT)
-ALL_CFLAGS = -std=c11 $(WARN) $(CFLAGS) -fno-omit-frame-pointer -fstack-protector-strong -fPIE \
+ALL_CFLAGS = -std=c11 $(WARN) $(CFLAGS) -fno-omit-frame-pointer -fstack-protector-strong $(or $(PIC),-fPIE) \
              $(if $(SAN),-fsanitize=$(SAN) -fno-sanitize-recover=all)
 ALL_LDFLAGS = $(LDFLAGS) -pie -Wl,-z,relro,-z,now $(if $(SAN),-fsanitize=$(SAN))
 LIBS_net := -luv -lssl -lcrypto
 LIBS_config := -lyaml
 LIBS_json := -ljansson
+LIBS_sqlite := -lsqlite3
 LIBS := $(LIBS_net) $(LIBS_config) $(LIBS_json) -lpthread -ldl -lm
 
-FOLDERS := base net cloudevents routes config connectors connectors/memory gateway
+# Connectors are modules, opened when a component of their types is configured. Those named in
+# STATIC_CONNECTORS are linked in instead; sanitizers see into nothing else, so they link in all.
+CONNECTORS := sqlite
+STATIC_CONNECTORS ?= $(if $(SAN),$(CONNECTORS))
+MODULES := $(filter-out $(STATIC_CONNECTORS),$(CONNECTORS))
+
+FOLDERS := base net cloudevents routes config connectors connectors/memory \
+  $(CONNECTORS:%=connectors/%) gateway
 SOURCES := $(foreach f,$(FOLDERS),$(sort $(wildcard $(f)/*.c)))
 MAIN := gateway/main.c
 # Compiled anew for every commit, so in no archive that others wait for.
@@ -45,18 +53,26 @@ VERSION := gateway/version.c
 object = $(patsubst %.c,$(BUILD)/%.o,$(1))
 archive = $(BUILD)/lib$(subst /,-,$(1)).a
 BIN := $(BUILD)/fairlead
+MODULE_FILES := $(MODULES:%=$(BUILD)/connectors/connector-%.so)
 
-# The order of linking: a folder stands before those that it uses. `connectors` comes before each
-# connector, since its registry names them.
-LAYERS := gateway connectors connectors-memory routes cloudevents config net base
-ARCHIVES := $(foreach l,$(LAYERS),$(BUILD)/lib$(l).a)
+# The order of linking: a folder stands before those that it uses. What modules may call is linked
+# whole, since the linker cannot see that somebody will.
+UPPER := gateway connectors-memory routes
+LOWER := connectors cloudevents config net base
+archives = $(foreach l,$(1),$(BUILD)/lib$(l).a)
+IN_PROGRAM := $(call archives,$(UPPER) $(STATIC_CONNECTORS:%=connectors-%) $(LOWER))
+# Test programs have every connector in them.
+ARCHIVES := $(call archives,$(UPPER) $(CONNECTORS:%=connectors-%) $(LOWER))
+whole = -Wl,--start-group $(call archives,$(UPPER) $(1:%=connectors-%)) -Wl,--whole-archive \
+  $(call archives,$(LOWER)) -Wl,--no-whole-archive -Wl,--end-group \
+  $(foreach c,$(1),$(LIBS_$(c))) $(LIBS)
 
 .DEFAULT_GOAL := all
 .PHONY: all help deps setup demo test check-fast map docs docs-check bench fuzz soak install uninstall \
         fmt fmt-check compdb clean test-unit test-programs tour FORCE
 
 all: ## build build/fairlead and the example (the goal when none is named)
-all: $(BIN) $(BUILD)/examples/subscriber
+all: $(BIN) $(MODULE_FILES) $(BUILD)/examples/subscriber
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\): ## /  \1\t/p' Makefile | expand -t 18
@@ -70,9 +86,23 @@ help: ## this list
 compile = $(CC) $(CPPFLAGS) $(ALL_CFLAGS) -MMD -MP -MT $@
 link = $(ALL_LDFLAGS) -o $@
 
-$(BIN): $(call object,$(MAIN) $(VERSION)) $(ARCHIVES)
+$(BIN): $(call object,$(MAIN) $(VERSION)) $(IN_PROGRAM)
 	$(call say,LINK)
-	$(Q)$(CC) $(ALL_CFLAGS) $(link) -Wl,--dynamic-list=connectors/exports.list $^ $(LIBS)
+	$(Q)$(CC) $(ALL_CFLAGS) $(link) -Wl,--dynamic-list=connectors/exports.list \
+	  $(filter %.o,$^) $(call whole,$(STATIC_CONNECTORS))
+
+# The module's one symbol is another name of its connector_type; what it does not have itself it
+# finds in the executable.
+$(BUILD)/connectors/connector-%.so: $(BUILD)/libconnectors-%.a connectors/module.list
+	$(call say,LINK)
+	@mkdir -p $(@D)
+	$(Q)$(CC) $(ALL_CFLAGS) $(LDFLAGS) -shared -Wl,-z,relro,-z,now -Wl,-Bsymbolic -o $@ \
+	  -Wl,--defsym=fairlead_connector=cn_$*_type -Wl,--version-script=connectors/module.list \
+	  -Wl,--whole-archive $< -Wl,--no-whole-archive $(LIBS_$*)
+
+$(foreach c,$(CONNECTORS),$(eval $(call object,$(wildcard connectors/$(c)/*.c)): PIC := -fPIC))
+$(call object,connectors/registry.c): private CPPFLAGS += \
+  $(foreach c,$(STATIC_CONNECTORS),-DSTATIC_$(c))
 
 define folder_archive
 $(call archive,$(1)): $(call object,$(filter-out $(MAIN) $(VERSION),$(sort $(wildcard $(1)/*.c))))
@@ -97,7 +127,7 @@ $(BUILD)/examples/subscriber: examples/subscriber/subscriber.c $(BUILD)/flags
 changed = @mkdir -p $(@D) && echo '$(1)' | cmp -s - $@ || echo '$(1)' > $@
 
 $(BUILD)/flags: FORCE
-	$(call changed,$(CC) $(CPPFLAGS) $(ALL_CFLAGS) $(ALL_LDFLAGS))
+	$(call changed,$(CC) $(CPPFLAGS) $(ALL_CFLAGS) $(ALL_LDFLAGS) $(STATIC_CONNECTORS))
 
 $(BUILD)/commit: FORCE
 	$(call changed,$(COMMIT))
@@ -113,7 +143,8 @@ TESTS := $(patsubst tests/%.c,$(BUILD)/tests/%,$(TEST_SOURCES))
 $(BUILD)/tests/%: tests/%.c $(BUILD)/flags $(ARCHIVES) | $(call object,$(VERSION))
 	$(call say,TEST)
 	@mkdir -p $(@D)
-	$(Q)$(compile) -MF $@.d $(link) $< $(call object,$(VERSION)) $(ARCHIVES) $(LIBS) -lcmocka
+	$(Q)$(compile) -MF $@.d $(link) $< $(call object,$(VERSION)) \
+	  $(ARCHIVES) $(foreach c,$(CONNECTORS),$(LIBS_$(c))) $(LIBS) -lcmocka
 
 deps: ## say which Debian packages are missing
 	@tests/support/deps --check
@@ -173,21 +204,23 @@ soak: ## the long forms of the tests; figures go to tests/soak.md
 	@tests/soak
 
 # connector.h and what it includes: enough to compile a connector outside this tree.
-PUBLIC_HEADERS := connectors/connector.h cloudevents/event.h config/option.h config/note.h \
+PUBLIC_HEADERS := connectors/connector.h connectors/session.h cloudevents/event.h config/option.h config/note.h \
   config/values.h base/error.h base/slice.h base/log.h base/arena.h base/buffer.h base/alloc.h
 DOC_PAGES = README.md LICENSE $(wildcard docs/*.md docs/options/*.md connectors/*/README.md)
 dest = $(DESTDIR)$(PREFIX)
 
-install: ## into $(DESTDIR)$(PREFIX): bin/, share/man/, share/doc/fairlead/, include/fairlead/
-install: $(BIN)
+install: ## into $(DESTDIR)$(PREFIX): bin/, lib/fairlead/, share/man/, share/doc/fairlead/, include/fairlead/
+install: $(BIN) $(MODULE_FILES)
 	@install -D -m 755 $(BIN) $(dest)/bin/fairlead
+	@for f in $(MODULE_FILES); do \
+	  install -D -m 644 $$f $(dest)/lib/fairlead/$$(basename $$f); done
 	@install -D -m 644 docs/fairlead.1 $(dest)/share/man/man1/fairlead.1
 	@for f in $(DOC_PAGES); do install -D -m 644 $$f $(dest)/share/doc/fairlead/$$f; done
 	@for f in $(PUBLIC_HEADERS); do install -D -m 644 $$f $(dest)/include/fairlead/$$f; done
 	@echo "installed: $(dest)/bin/fairlead"
 
 uninstall: ## remove what install put there
-	@rm -rf $(dest)/bin/fairlead $(dest)/share/man/man1/fairlead.1 $(dest)/share/doc/fairlead \
+	@rm -rf $(dest)/bin/fairlead $(dest)/lib/fairlead $(dest)/share/man/man1/fairlead.1 $(dest)/share/doc/fairlead \
 	  $(dest)/include/fairlead
 
 C_FILES = $(shell git ls-files -co --exclude-standard '*.c' '*.h')

@@ -21,6 +21,7 @@
 #include "base/buffer.h"
 #include "config/spelling.h"
 #include "connectors/memory/memory.h"
+#include "connectors/sqlite/sqlite.h"
 
 #define MODULE_PREFIX "connector-"
 #define MODULE_SUFFIX ".so"
@@ -30,6 +31,9 @@ enum { FOLDERS = 2 };
 
 static const struct connector_type *const linked_in[] = {
     &cn_memory_type,
+#ifdef STATIC_sqlite
+    &cn_sqlite_type,
+#endif
 };
 
 struct connector_registry {

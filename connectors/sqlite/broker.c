@@ -1,0 +1,793 @@
+/* The session's turn: everything that waits, in one transaction.
+ *
+ *   what the loop sent ─► noted ─► BEGIN ─► delayed that are due, publishes, settlements, groups,
+ *                                           claims, retention ─► COMMIT ─► one answer to the loop
+ *
+ * Nothing is answered and nothing changes in memory for good before the commit. A transaction that
+ * fails leaves settlements noted for the next one and answers the publishes with the reason. Three
+ * kinds of failure: the disk is full (publishing pauses, the rest goes on in the space that the
+ * ballast gives up), another program is in the way (once more, soon), and anything else, which ends
+ * the connection: it is opened again with back-off, for ever.
+ */
+#include <inttypes.h>
+#include <string.h>
+
+#include "base/alloc.h"
+#include "base/clock.h"
+#include "base/log.h"
+#include "connectors/sqlite/sqlite_priv.h"
+
+enum {
+    FIRST_REOPEN_MS = 100,
+    MOST_REOPEN_MS = 10000,
+    BUSY_PAUSE_MS = 50,
+    TIDY_WHEN_BUSY_MS = 50,
+    IDLE_CHECKPOINT_FRAMES = 64,
+};
+
+#define SCOPE "dapr.contrib"
+
+/* --- answers --- */
+
+struct cn_answer *cn_answer_of(struct cn_broker *broker)
+{
+    if (broker->answer)
+        return broker->answer;
+    struct cn_answer *answer = fl_zalloc(sizeof *answer);
+    answer->sqlite = broker->sqlite;
+    answer->post.run = cn_sqlite_on_answer;
+    fl_list_init(&answer->published);
+    fl_list_init(&answer->changes);
+    broker->answer = answer;
+    return answer;
+}
+
+static void send_answer(struct cn_broker *broker)
+{
+    struct cn_answer *answer = broker->answer;
+    if (!answer)
+        return;
+    broker->answer = NULL;
+    /* An abandoned session has nobody to answer to; what it holds is left as it is. */
+    bool is_heard = connector_session_reply(broker->session, &answer->post);
+    (void)is_heard;
+}
+
+static void tell_state(struct cn_broker *broker, bool is_up, const struct fl_error *error)
+{
+    struct cn_answer *answer = cn_answer_of(broker);
+    answer->has_state = true;
+    answer->is_up = is_up;
+    if (error)
+        answer->state_error = *error;
+    broker->was_told_up = is_up;
+}
+
+static void drop_deliveries(struct cn_answer *answer, size_t from)
+{
+    for (size_t i = from; i < answer->delivery_count; i++) {
+        ce_event_release(&answer->deliveries[i].event);
+        fl_free(answer->deliveries[i].topic);
+    }
+    answer->delivery_count = from;
+}
+
+/* All that wait are answered with one reason. */
+static void fail_publishes(struct cn_broker *broker, const struct fl_error *error)
+{
+    if (fl_list_is_empty(&broker->publishes))
+        return;
+    struct cn_answer *answer = cn_answer_of(broker);
+    answer->publish_error = *error;
+    FL_LIST_EACH(at, &broker->publishes)
+    {
+        struct cn_item *item = FL_LIST_ENTRY(at, struct cn_item, link);
+        item->code = error->code;
+        item->class = error->class;
+    }
+    fl_list_move_all(&answer->published, &broker->publishes);
+}
+
+static void answer_change(struct cn_broker *broker, struct cn_change *change)
+{
+    fl_list_remove(&change->link);
+    fl_list_add_last(&cn_answer_of(broker)->changes, &change->link);
+}
+
+/* --- what the loop sent --- */
+
+static void note_window(struct cn_broker *broker, struct cn_change *change)
+{
+    struct cn_consumer *consumer = change->feed->consumer;
+    (void)broker;
+    if (consumer) {
+        consumer->window_messages = change->window_messages;
+        consumer->window_bytes = change->window_bytes;
+        consumer->epoch = change->epoch;
+        cn_consumer_consider(consumer);
+    }
+    cn_change_free(change);
+}
+
+static void note_change(struct cn_broker *broker, struct cn_change *change)
+{
+    fl_list_remove(&change->link);
+    switch (change->kind) {
+    case CN_WINDOW:
+        note_window(broker, change);
+        return;
+    case CN_CLOSE:
+        broker->is_closing = true;
+        FL_LIST_EACH(at, &broker->consumers)
+        {
+            struct cn_consumer *consumer = FL_LIST_ENTRY(at, struct cn_consumer, link);
+            consumer->is_leaving = true;
+            cn_consumer_consider(consumer);
+        }
+        cn_change_free(change);
+        return;
+    case CN_UNSUBSCRIBE:
+        if (change->feed->consumer) {
+            change->feed->consumer->is_leaving = true;
+            cn_consumer_consider(change->feed->consumer);
+        }
+        break;
+    case CN_SUBSCRIBE:
+        cn_consumer_new(broker, change->feed)->is_leaving = broker->is_closing;
+        break;
+    case CN_BACKLOG:
+    case CN_INVOKE:
+        break;
+    }
+    fl_list_add_last(&broker->changes, &change->link);
+}
+
+static void note_work(struct cn_broker *broker, struct cn_work *work)
+{
+    fl_list_move_all(&broker->publishes, &work->publishes);
+    for (size_t i = 0; i < work->settlement_count; i++)
+        cn_settle(broker, &work->settlements[i]);
+    for (size_t i = 0; i < work->extension_count; i++)
+        cn_extend(broker, &work->extensions[i]);
+    for (struct fl_list *first; (first = fl_list_first(&work->changes));)
+        note_change(broker, FL_LIST_ENTRY(first, struct cn_change, link));
+    cn_work_free(work);
+}
+
+/* --- the transaction --- */
+
+static bool is_ready(const struct fl_list *list)
+{
+    return !fl_list_is_empty(list);
+}
+
+static bool has_settlements(const struct cn_broker *broker)
+{
+    return broker->return_count || is_ready(&broker->dirty) || is_ready(&broker->extended);
+}
+
+static bool is_delayed_due(const struct cn_broker *broker)
+{
+    return broker->next_due_wall_ms <= broker->store.wall_ms;
+}
+
+/* A subscription of before a reconnect that has to be taken up again. */
+static bool has_detached(const struct cn_broker *broker)
+{
+    FL_LIST_EACH(at, &broker->consumers)
+    {
+        const struct cn_consumer *consumer = FL_LIST_ENTRY(at, struct cn_consumer, link);
+        if (consumer->id == 0 && consumer->was_attached && !consumer->is_leaving)
+            return true;
+    }
+    return false;
+}
+
+static enum fl_err run_invoke(struct cn_broker *broker, struct cn_change *change,
+                              struct fl_error *error)
+{
+    if (fl_slice_eq_str(change->operation, "cancel"))
+        return cn_delayed_cancel(broker, change->topic, change->id, error);
+    return cn_peek(broker, change->topic, change->group, change->count, &change->data, error);
+}
+
+static bool is_answer_of_its_own(enum fl_err err)
+{
+    return err == FL_ERR_NOT_FOUND || err == FL_ERR_INVALID || err == FL_ERR_TOO_LARGE ||
+           err == FL_ERR_UNSUPPORTED;
+}
+
+/* What concerns the file; the rest of each change is done after the commit. */
+static enum fl_err run_change(struct cn_broker *broker, struct cn_change *change,
+                              struct fl_error *error)
+{
+    switch (change->kind) {
+    case CN_SUBSCRIBE:
+        return change->feed->consumer && change->feed->consumer->id == 0
+                   ? cn_consumer_attach(change->feed->consumer, error)
+                   : FL_OK;
+    case CN_BACKLOG:
+        return cn_backlog(broker, change->topic, change->group, &change->backlog, error);
+    case CN_INVOKE:
+        return run_invoke(broker, change, error);
+    case CN_UNSUBSCRIBE:
+    case CN_WINDOW:
+    case CN_CLOSE:
+        break;
+    }
+    return FL_OK;
+}
+
+static enum fl_err run_changes(struct cn_broker *broker, struct fl_error *error)
+{
+    FL_LIST_EACH(at, &broker->changes)
+    {
+        struct cn_change *change = FL_LIST_ENTRY(at, struct cn_change, link);
+        enum fl_err err = run_change(broker, change, error);
+        change->has_failed = err != FL_OK;
+        if (err)
+            change->error = *error;
+        if (err && !is_answer_of_its_own(err))
+            return err;
+    }
+    return FL_OK;
+}
+
+/* A broadcast group ends with its consumer. */
+static enum fl_err remove_broadcast(struct cn_broker *broker, struct fl_error *error)
+{
+    enum fl_err err = FL_OK;
+    FL_LIST_EACH(at, &broker->consumers)
+    {
+        struct cn_consumer *consumer = FL_LIST_ENTRY(at, struct cn_consumer, link);
+        bool ends = consumer->is_leaving && consumer->in_flight == 0 && consumer->id &&
+                    consumer->feed->mode == CONNECTOR_MODE_BROADCAST;
+        if (!err && ends)
+            err = cn_consumer_remove(broker, consumer->id, error);
+    }
+    return err;
+}
+
+/* Consumers of before a reconnect. One that cannot be attached tries again with the next poll. */
+static enum fl_err attach_again(struct cn_broker *broker, struct fl_error *error)
+{
+    FL_LIST_EACH(at, &broker->consumers)
+    {
+        struct cn_consumer *consumer = FL_LIST_ENTRY(at, struct cn_consumer, link);
+        if (consumer->id || consumer->is_leaving || !consumer->was_attached)
+            continue;
+        enum fl_err err = cn_consumer_attach(consumer, error);
+        if (err && !is_answer_of_its_own(err))
+            return err;
+        if (err)
+            FL_WARN(broker->log, SCOPE, "%s: %s", broker->log_name, error->text);
+    }
+    return FL_OK;
+}
+
+static void look_everywhere(struct cn_broker *broker)
+{
+    FL_LIST_EACH(at, &broker->consumers)
+    {
+        struct cn_consumer *consumer = FL_LIST_ENTRY(at, struct cn_consumer, link);
+        consumer->must_look = true;
+        cn_consumer_consider(consumer);
+    }
+}
+
+static enum fl_err learn_of_others(struct cn_broker *broker, struct fl_error *error)
+{
+    enum fl_err err = cn_topics_learn(broker, error);
+    if (!err)
+        err = cn_delayed_look(broker, error);
+    look_everywhere(broker);
+    return err;
+}
+
+static enum fl_err tidy(struct cn_broker *broker, struct fl_error *error)
+{
+    if (broker->store.now_ms < broker->tidy_at_ms)
+        return FL_OK;
+    enum fl_err err = cn_tidy(broker, error);
+    /* While much is stored the size is looked at often, and there is always a pause. */
+    int64_t soon = broker->store.now_ms + TIDY_WHEN_BUSY_MS;
+    if (broker->stored_count && broker->tidy_at_ms > soon)
+        broker->tidy_at_ms = soon;
+    return err;
+}
+
+static enum fl_err run_steps(struct cn_broker *broker, bool is_foreign, bool takes_over,
+                             struct fl_error *error)
+{
+    enum fl_err err = is_foreign ? learn_of_others(broker, error) : FL_OK;
+    if (!err)
+        err = attach_again(broker, error);
+    if (!err && takes_over)
+        err = cn_claims_take_over(broker, error);
+    if (!err && is_delayed_due(broker))
+        err = cn_delayed_publish_due(broker, error);
+    if (!err)
+        err = cn_publish_all(broker, error);
+    if (!err)
+        err = cn_settle_write(broker, error);
+    if (!err)
+        err = run_changes(broker, error);
+    if (!err)
+        err = cn_claim_all(broker, error);
+    if (!err)
+        err = cn_topics_write(broker, error);
+    if (!err)
+        err = remove_broadcast(broker, error);
+    return err ? err : tidy(broker, error);
+}
+
+static bool needs_sync(const struct cn_broker *broker)
+{
+    if (is_ready(&broker->publishes))
+        return true;
+    /* A new group, and a message that was taken back, are promises too. */
+    FL_LIST_EACH(at, &broker->changes)
+    {
+        enum cn_change_kind kind = FL_LIST_ENTRY(at, struct cn_change, link)->kind;
+        if (kind == CN_INVOKE || kind == CN_SUBSCRIBE)
+            return true;
+    }
+    return false;
+}
+
+/* Nothing was stored, so all wait again, in their order. */
+static void put_publishes_back(struct cn_broker *broker)
+{
+    struct fl_list all;
+    fl_list_init(&all);
+    FL_LIST_EACH(at, &broker->stored)
+    {
+        struct cn_item *item = FL_LIST_ENTRY(at, struct cn_item, link);
+        item->code = FL_OK;
+        FL_FREE(item->note);
+    }
+    fl_list_move_all(&all, &broker->stored);
+    fl_list_move_all(&all, &broker->publishes);
+    fl_list_move_all(&broker->publishes, &all);
+    broker->stored_count = 0;
+}
+
+static void undo(struct cn_broker *broker, size_t deliveries_before)
+{
+    put_publishes_back(broker);
+    cn_claims_rolled_back(broker);
+    cn_topics_forget(broker);
+    if (broker->answer)
+        drop_deliveries(broker->answer, deliveries_before);
+    FL_LIST_EACH(at, &broker->consumers)
+    {
+        struct cn_consumer *consumer = FL_LIST_ENTRY(at, struct cn_consumer, link);
+        if (consumer->id && consumer->attached == broker->store.transaction)
+            cn_consumer_reset(consumer);
+    }
+    look_everywhere(broker);
+}
+
+/* One that joins later than the claim's answer would find its consumer gone, so leaving comes last.
+ */
+static void finish_changes(struct cn_broker *broker)
+{
+    FL_LIST_EACH_SAFE(at, &broker->changes)
+    {
+        struct cn_change *change = FL_LIST_ENTRY(at, struct cn_change, link);
+        struct cn_consumer *consumer = change->feed ? change->feed->consumer : NULL;
+        if (change->kind == CN_UNSUBSCRIBE && consumer && consumer->in_flight)
+            continue;
+        if (change->kind == CN_UNSUBSCRIBE && consumer)
+            cn_consumer_free(consumer);
+        if (change->kind == CN_SUBSCRIBE && consumer) {
+            consumer->was_attached = !change->has_failed;
+            if (change->has_failed)
+                cn_consumer_free(consumer);
+        }
+        answer_change(broker, change);
+    }
+}
+
+static void count(struct cn_broker *broker)
+{
+    atomic_fetch_add_explicit(&broker->counts->stored, broker->stored_count, memory_order_relaxed);
+    if (broker->answer)
+        atomic_fetch_add_explicit(&broker->counts->delivered, broker->answer->delivery_count,
+                                  memory_order_relaxed);
+}
+
+static void commit_done(struct cn_broker *broker)
+{
+    cn_claims_committed(broker);
+    count(broker);
+    if (is_ready(&broker->stored))
+        fl_list_move_all(&cn_answer_of(broker)->published, &broker->stored);
+    broker->stored_count = 0;
+    finish_changes(broker);
+    if (broker->must_ring && broker->store.has_others)
+        cn_guard_ring(&broker->store.guard);
+    broker->must_ring = false;
+    broker->is_called = false;
+}
+
+static enum fl_err transact(struct cn_broker *broker, bool takes_over, struct fl_error *error)
+{
+    size_t deliveries_before = broker->answer ? broker->answer->delivery_count : 0;
+    bool is_foreign;
+    broker->last_topic_id_before = broker->last_topic_id;
+    broker->stored_count = 0;
+    enum fl_err err = cn_store_begin(&broker->store, needs_sync(broker), &is_foreign, error);
+    if (err)
+        return err;
+    err = run_steps(broker, is_foreign, takes_over, error);
+    if (err)
+        cn_store_rollback(&broker->store);
+    else
+        err = cn_store_commit(&broker->store, error);
+    if (err)
+        undo(broker, deliveries_before);
+    else
+        commit_done(broker);
+    return err;
+}
+
+/* --- failures --- */
+
+static void fail_changes(struct cn_broker *broker, const struct fl_error *error)
+{
+    FL_LIST_EACH_SAFE(at, &broker->changes)
+    {
+        struct cn_change *change = FL_LIST_ENTRY(at, struct cn_change, link);
+        change->has_failed = change->kind != CN_UNSUBSCRIBE;
+        change->error = *error;
+        if (change->kind == CN_UNSUBSCRIBE || change->kind == CN_SUBSCRIBE) {
+            if (change->feed->consumer)
+                cn_consumer_free(change->feed->consumer);
+        }
+        answer_change(broker, change);
+    }
+}
+
+static void close_store(struct cn_broker *broker)
+{
+    cn_claims_drop(broker);
+    FL_LIST_EACH(at, &broker->consumers)
+    {
+        cn_consumer_reset(FL_LIST_ENTRY(at, struct cn_consumer, link));
+    }
+    cn_store_close(&broker->store);
+    cn_topics_free(broker);
+    broker->dirty_topics = NULL;
+    broker->last_topic_id = 0;
+    broker->is_open = false;
+}
+
+static void go_down(struct cn_broker *broker, const struct fl_error *error)
+{
+    struct fl_error why = *error;
+    close_store(broker);
+    connector_session_next_generation(broker->session);
+    if (why.class != FL_CLASS_UNKNOWN) {
+        why.code = FL_ERR_CLOSED;
+        why.class = FL_CLASS_RETRY;
+        fail_publishes(broker, &why);
+    } else {
+        why.code = FL_ERR_TIMEOUT;
+        fail_publishes(broker, &why);
+        why.class = FL_CLASS_RETRY;
+    }
+    fail_changes(broker, &why);
+    broker->last_error = why;
+    broker->reopen_wait_ms = FIRST_REOPEN_MS;
+    broker->reopen_at_ms = broker->store.now_ms + FIRST_REOPEN_MS;
+    if (broker->was_told_up)
+        tell_state(broker, false, &why);
+}
+
+static void run_out_of_space(struct cn_broker *broker, const struct fl_error *error)
+{
+    if (!broker->is_out_of_space)
+        FL_WARN(broker->log, SCOPE,
+                "%s: %s: publishing is refused until there is space again; deliveries go on",
+                broker->log_name, error->text);
+    broker->is_out_of_space = true;
+    cn_guard_drop_ballast(&broker->store.guard);
+    fail_publishes(broker, error);
+}
+
+/* True when the turn may go on with another transaction at once. */
+static bool handle_failure(struct cn_broker *broker, const struct fl_error *error)
+{
+    struct fl_error why = *error;
+    if (broker->store.lacks_space) {
+        bool was_out = broker->is_out_of_space;
+        broker->store.lacks_space = false;
+        run_out_of_space(broker, &why);
+        broker->pause_until_ms = was_out ? broker->store.now_ms + CN_POLL_MS : 0;
+        return !was_out;
+    }
+    if (error->code == FL_ERR_AGAIN)
+        return false; /* interrupted: the deadline of closing decides */
+    if (error->code == FL_ERR_CLOSED || error->code == FL_ERR_NO_MEMORY) {
+        why.code = FL_ERR_CLOSED;
+        fail_publishes(broker, &why);
+        broker->pause_until_ms = broker->store.now_ms + BUSY_PAUSE_MS;
+        return false;
+    }
+    go_down(broker, error);
+    return false;
+}
+
+/* --- opening --- */
+
+static void open_store(struct cn_broker *broker)
+{
+    struct fl_error error = {0};
+    broker->store.settings = &broker->settings;
+    broker->store.counts = broker->counts;
+    enum fl_err err = cn_store_open(&broker->store, broker->application, &error);
+    if (err) {
+        bool is_news = strcmp(error.text, broker->last_error.text) != 0;
+        error.code = FL_ERR_CLOSED;
+        broker->last_error = error;
+        fail_publishes(broker, &error);
+        fail_changes(broker, &error);
+        broker->reopen_at_ms = broker->store.now_ms + broker->reopen_wait_ms;
+        broker->reopen_wait_ms = broker->reopen_wait_ms * 2 < MOST_REOPEN_MS
+                                     ? broker->reopen_wait_ms * 2
+                                     : MOST_REOPEN_MS;
+        if (is_news)
+            tell_state(broker, false, &error);
+        return;
+    }
+    broker->is_open = true;
+    broker->reopen_wait_ms = FIRST_REOPEN_MS;
+    broker->last_error.text[0] = 0;
+    broker->is_out_of_space = !cn_guard_keep_ballast(&broker->store.guard);
+    broker->is_over_size = false;
+    broker->next_due_wall_ms = 0; /* learnt by the first transaction */
+    broker->tidy_at_ms = 0;
+    broker->poll_at_ms = 0;
+    broker->pause_until_ms = 0;
+    broker->has_looked = false;
+    tell_state(broker, true, NULL);
+}
+
+/* --- the turn --- */
+
+static void read_clocks(struct cn_broker *broker)
+{
+    broker->store.now_ms = fl_clock_ms();
+    broker->store.wall_ms = fl_clock_wall_ns() / 1000000;
+}
+
+/* Each second: is the file still there, is there space again, who died, what else did the bell not
+ * say? True when a transaction has to take over from others. */
+static bool poll_file(struct cn_broker *broker)
+{
+    struct fl_error error;
+    broker->poll_at_ms = broker->store.now_ms + CN_POLL_MS;
+    if (cn_guard_is_replaced(&broker->store.guard)) {
+        fl_error_set(&error, FL_ERR_SYSTEM, FL_CLASS_RETRY, "%s was removed or replaced",
+                     broker->store.path);
+        go_down(broker, &error);
+        return false;
+    }
+    if (broker->is_out_of_space && cn_guard_keep_ballast(&broker->store.guard)) {
+        broker->is_out_of_space = false;
+        FL_INFO(broker->log, SCOPE, "%s: there is space again: publishing goes on",
+                broker->log_name);
+    }
+    return cn_store_has_changed(&broker->store) || broker->store.has_others || !broker->has_looked;
+}
+
+static bool needs_transaction(const struct cn_broker *broker)
+{
+    return broker->is_called || is_ready(&broker->publishes) || has_settlements(broker) ||
+           is_ready(&broker->ready) || is_ready(&broker->changes) || is_delayed_due(broker) ||
+           has_detached(broker) || broker->store.now_ms >= broker->tidy_at_ms;
+}
+
+static void refuse_without_space(struct cn_broker *broker)
+{
+    struct fl_error error;
+    if (!broker->is_out_of_space || fl_list_is_empty(&broker->publishes))
+        return;
+    fl_error_set(&error, FL_ERR_CLOSED, FL_CLASS_RETRY, "the disk that holds %s is full",
+                 broker->store.path);
+    fail_publishes(broker, &error);
+}
+
+static void work_on(struct cn_broker *broker, bool takes_over)
+{
+    struct fl_error error = {0};
+    refuse_without_space(broker);
+    if (broker->store.now_ms < broker->pause_until_ms && !broker->is_closing)
+        return;
+    if (!takes_over && !needs_transaction(broker))
+        return;
+    bool goes_on = transact(broker, takes_over, &error) != FL_OK && handle_failure(broker, &error);
+    if (goes_on && transact(broker, takes_over, &error) != FL_OK) {
+        bool ignored = handle_failure(broker, &error);
+        (void)ignored;
+    }
+    broker->worked_at_ms = broker->store.now_ms;
+    if (broker->is_open && broker->is_out_of_space)
+        cn_store_checkpoint_locked(&broker->store);
+}
+
+/* Moving the log into the database is done when there is nothing else to do. */
+static void checkpoint_when_idle(struct cn_broker *broker)
+{
+    if (broker->store.wal_frames >= IDLE_CHECKPOINT_FRAMES &&
+        broker->store.now_ms - broker->worked_at_ms >= CN_POLL_MS / 2)
+        cn_store_checkpoint_locked(&broker->store);
+}
+
+static bool is_quiet(const struct cn_broker *broker)
+{
+    if (is_ready(&broker->publishes) || is_ready(&broker->changes))
+        return false;
+    FL_LIST_EACH(at, &broker->consumers)
+    {
+        if (FL_LIST_ENTRY(at, struct cn_consumer, link)->in_flight)
+            return false;
+    }
+    return true;
+}
+
+static bool has_broadcast(const struct cn_broker *broker)
+{
+    FL_LIST_EACH(at, &broker->consumers)
+    {
+        const struct cn_consumer *consumer = FL_LIST_ENTRY(at, struct cn_consumer, link);
+        if (consumer->id && consumer->feed->mode == CONNECTOR_MODE_BROADCAST)
+            return true;
+    }
+    return false;
+}
+
+static void close_if_done(struct cn_broker *broker)
+{
+    bool is_late = connector_session_is_interrupted(broker->session);
+    if (!broker->is_closing || !(is_late || !broker->is_open || is_quiet(broker)))
+        return;
+    if (broker->is_open) {
+        FL_LIST_EACH(at, &broker->consumers)
+        {
+            cn_claims_give_back(FL_LIST_ENTRY(at, struct cn_consumer, link));
+        }
+        struct fl_error error;
+        if (has_settlements(broker) || has_broadcast(broker)) {
+            enum fl_err err = transact(broker, false, &error);
+            (void)err; /* then the leases end by the lock byte's going free */
+        }
+    }
+    struct fl_error error;
+    fl_error_set(&error, FL_ERR_CLOSED, FL_CLASS_RETRY, "the component is closing");
+    fail_publishes(broker, &error);
+    fail_changes(broker, &error);
+    close_store(broker);
+    broker->is_closed = true;
+}
+
+static int64_t sooner(int64_t a, int64_t b)
+{
+    return a < b ? a : b;
+}
+
+static int64_t next_turn_ms(const struct cn_broker *broker)
+{
+    const struct cn_store *store = &broker->store;
+    if (!broker->is_open)
+        return broker->reopen_at_ms;
+    int64_t next = sooner(broker->poll_at_ms, broker->lapse_at_ms);
+    if (broker->next_due_wall_ms != INT64_MAX) {
+        int64_t wait_ms = broker->next_due_wall_ms - store->wall_ms;
+        next = sooner(next, store->now_ms + (wait_ms < CN_POLL_MS ? wait_ms : CN_POLL_MS));
+    }
+    next = sooner(next, broker->tidy_at_ms);
+    FL_LIST_EACH(at, &broker->consumers)
+    {
+        const struct cn_consumer *consumer = FL_LIST_ENTRY(at, struct cn_consumer, link);
+        if (consumer->id && consumer->in_flight < consumer->window_messages)
+            next = sooner(next, consumer->next_due_ms);
+    }
+    if (is_ready(&broker->publishes) || is_ready(&broker->ready) || has_settlements(broker))
+        next = store->now_ms;
+    if (store->now_ms < broker->pause_until_ms)
+        next = next < broker->pause_until_ms ? broker->pause_until_ms : next;
+    return next;
+}
+
+/* Consumers whose waiting rows have become due. */
+static void wake_due(struct cn_broker *broker)
+{
+    FL_LIST_EACH(at, &broker->consumers)
+    {
+        struct cn_consumer *consumer = FL_LIST_ENTRY(at, struct cn_consumer, link);
+        if (consumer->next_due_ms <= broker->store.now_ms)
+            cn_consumer_consider(consumer);
+    }
+}
+
+static void turn(void *owner, struct fl_mailbox_entry *work, struct connector_session_sleep *sleep)
+{
+    struct cn_broker *broker = owner;
+    bool takes_over = false;
+    read_clocks(broker);
+    for (struct fl_mailbox_entry *next; work; work = next) {
+        next = fl_mailbox_next(work);
+        note_work(broker, FL_CONTAINER(work, struct cn_work, entry));
+    }
+    if (!broker->is_open && !broker->is_closing && broker->store.now_ms >= broker->reopen_at_ms)
+        open_store(broker);
+    if (broker->is_open && cn_guard_heard(&broker->store.guard))
+        broker->is_called |= cn_store_has_changed(&broker->store);
+    if (broker->is_open && broker->store.now_ms >= broker->poll_at_ms) {
+        takes_over = poll_file(broker);
+        checkpoint_when_idle(broker);
+    }
+    if (broker->is_open) {
+        if (broker->store.now_ms >= broker->lapse_at_ms)
+            broker->lapse_at_ms = cn_claims_lapse(broker);
+        wake_due(broker);
+        work_on(broker, takes_over);
+        broker->has_looked |= takes_over;
+    }
+    if (!broker->is_open) {
+        fail_publishes(broker, &broker->last_error);
+        fail_changes(broker, &broker->last_error);
+    }
+    close_if_done(broker);
+    send_answer(broker);
+    sleep->is_over = broker->is_closed;
+    sleep->until_at_ms = next_turn_ms(broker);
+    sleep->watch_count = broker->is_open ? 1 : 0;
+    sleep->watches[0] = (struct pollfd){.fd = broker->store.guard.notify_fd, .events = POLLIN};
+}
+
+const struct connector_session_type cn_session_type = {
+    .name = "sqlite", .turn = turn, .ended = cn_sqlite_on_session_ended};
+
+/* --- beginning and end --- */
+
+struct cn_broker *cn_broker_new(const struct cn_settings *settings, char *path,
+                                struct fl_slice application, struct cn_counts *counts,
+                                struct cn_sqlite *sqlite)
+{
+    struct cn_broker *broker = fl_zalloc(sizeof *broker);
+    broker->settings = *settings;
+    broker->store.path = path;
+    broker->store.guard = (struct cn_guard){.lock_fd = -1, .bell_fd = -1, .notify_fd = -1};
+    broker->application = application;
+    broker->counts = counts;
+    broker->sqlite = sqlite;
+    broker->log = sqlite->connector.host->log;
+    broker->log_name = sqlite->connector.log_name;
+    broker->lapse_at_ms = INT64_MAX;
+    broker->reopen_wait_ms = FIRST_REOPEN_MS;
+    fl_list_init(&broker->publishes);
+    fl_list_init(&broker->stored);
+    fl_list_init(&broker->changes);
+    fl_list_init(&broker->consumers);
+    fl_list_init(&broker->ready);
+    fl_list_init(&broker->dirty);
+    fl_list_init(&broker->new_claims);
+    fl_list_init(&broker->extended);
+    return broker;
+}
+
+void cn_broker_free(struct cn_broker **pointer)
+{
+    struct cn_broker *broker = *pointer;
+    *pointer = NULL;
+    for (struct fl_list *first; (first = fl_list_first(&broker->consumers));)
+        cn_consumer_free(FL_LIST_ENTRY(first, struct cn_consumer, link));
+    fl_free(broker->claims);
+    fl_free(broker->free_places);
+    fl_free(broker->returns);
+    fl_free(broker->store.path);
+    fl_free(broker);
+}

@@ -1,0 +1,749 @@
+/* Claims: what our consumers have in hand, and how it comes back.
+ *
+ * A claim is one row for up to 64 neighbouring messages, with a mask of those that are unsettled:
+ * claiming and settling cost a few rows a turn and not two a message. In memory the same claim also
+ * keeps each message's size and lease. Settlements gather in `done` and in `returns`; the
+ * transaction writes them, and only its commit makes them true here, so a transaction that fails
+ * forgets none.
+ *
+ * A message with a partition key is claimed alone, and only when nothing of its lane is out or
+ * waits before it; otherwise it is parked in `waiting` without a due time, until the one before it
+ * is settled. So a lane is worked on one message at a time over all processes.
+ */
+#include <string.h>
+
+#include "base/alloc.h"
+#include "connectors/sqlite/sqlite_priv.h"
+
+enum { MOST_DUE_AT_ONCE = 256 };
+
+/* --- the table --- */
+
+static struct cn_claim *new_claim(struct cn_consumer *consumer, int64_t first)
+{
+    struct cn_broker *broker = consumer->broker;
+    struct cn_claim *claim = fl_zalloc(sizeof *claim);
+    claim->consumer = consumer;
+    claim->first = first;
+    claim->id = ++broker->last_claim_id;
+    claim->made_ms = broker->store.now_ms;
+    claim->until_ms = claim->made_ms + broker->settings.lease_ms;
+    if (broker->lapse_at_ms > claim->until_ms)
+        broker->lapse_at_ms = claim->until_ms;
+    fl_list_init(&claim->dirty);
+    fl_list_init(&claim->longer);
+    fl_list_add_last(&broker->new_claims, &claim->fresh);
+    fl_list_add_last(&consumer->claims, &claim->link);
+    if (broker->free_place_count) {
+        claim->place = broker->free_places[--broker->free_place_count];
+    } else {
+        if (broker->claim_count == broker->claim_room) {
+            broker->claim_room = broker->claim_room ? broker->claim_room * 2 : 64;
+            broker->claims =
+                fl_realloc(broker->claims, sizeof(struct cn_claim *) * broker->claim_room);
+            broker->free_places =
+                fl_realloc(broker->free_places, sizeof(uint32_t) * broker->claim_room);
+        }
+        claim->place = broker->claim_count++;
+    }
+    broker->claims[claim->place] = claim;
+    return claim;
+}
+
+static void free_claim(struct cn_claim *claim)
+{
+    struct cn_broker *broker = claim->consumer->broker;
+    broker->claims[claim->place] = NULL;
+    broker->free_places[broker->free_place_count++] = claim->place;
+    fl_list_remove(&claim->link);
+    fl_list_remove(&claim->dirty);
+    fl_list_remove(&claim->fresh);
+    fl_list_remove(&claim->longer);
+    fl_free(claim);
+}
+
+static unsigned index_of(uint64_t bit)
+{
+    return (unsigned)__builtin_ctzll(bit);
+}
+
+/* The message is no longer with the gateway. */
+static void leave_hand(struct cn_claim *claim, uint64_t bit)
+{
+    struct cn_broker *broker = claim->consumer->broker;
+    claim->done |= bit;
+    claim->consumer->in_flight--;
+    claim->consumer->in_flight_bytes -= claim->bytes[index_of(bit)];
+    if (fl_list_is_empty(&claim->dirty))
+        fl_list_add_last(&broker->dirty, &claim->dirty);
+    cn_consumer_consider(claim->consumer);
+}
+
+static void give_back(struct cn_claim *claim, uint64_t bit, int64_t due_ms, uint32_t attempt)
+{
+    struct cn_broker *broker = claim->consumer->broker;
+    if (broker->return_count == broker->return_room) {
+        broker->return_room = broker->return_room ? broker->return_room * 2 : 64;
+        broker->returns =
+            fl_realloc(broker->returns, sizeof *broker->returns * broker->return_room);
+    }
+    broker->returns[broker->return_count++] = (struct cn_return){claim, bit, due_ms, attempt};
+    leave_hand(claim, bit);
+}
+
+/* --- settlements --- */
+
+/* The claim that a token names, and the bit in it; NULL for one that is stale or made up. */
+static struct cn_claim *find_claim(struct cn_broker *broker, const struct cn_feed *feed,
+                                   struct connector_token token, uint64_t *bit)
+{
+    uint64_t place = token.word[0] & UINT32_MAX, index = token.word[0] >> 32;
+    if (place >= broker->claim_count || index >= CN_CLAIM_SPAN)
+        return NULL;
+    struct cn_claim *claim = broker->claims[place];
+    *bit = (uint64_t)1 << index;
+    bool is_ours =
+        claim && claim->id == (int64_t)token.word[1] && claim->consumer == feed->consumer;
+    return is_ours && (claim->mask & ~claim->done & *bit) ? claim : NULL;
+}
+
+void cn_settle(struct cn_broker *broker, const struct cn_settlement *settlement)
+{
+    uint64_t bit;
+    struct cn_claim *claim = find_claim(broker, settlement->feed, settlement->token, &bit);
+    if (!claim)
+        return;
+    switch (settlement->outcome) {
+    case CONNECTOR_ACCEPTED:
+    case CONNECTOR_REJECTED:
+        leave_hand(claim, bit);
+        break;
+    case CONNECTOR_RELEASED:
+        give_back(claim, bit, 0, claim->attempt);
+        break;
+    case CONNECTOR_MODIFIED:
+        give_back(claim, bit,
+                  settlement->delay_ms > 0 ? broker->store.now_ms + settlement->delay_ms : 0,
+                  claim->attempt + 1);
+        break;
+    }
+}
+
+void cn_extend(struct cn_broker *broker, const struct cn_extension *extension)
+{
+    uint64_t bit;
+    struct cn_claim *claim = find_claim(broker, extension->feed, extension->token, &bit);
+    if (!claim)
+        return;
+    int64_t until_ms = broker->store.now_ms + broker->settings.lease_ms;
+    claim->lease_ms[index_of(bit)] = (uint32_t)(until_ms - claim->made_ms);
+    claim->until_ms = until_ms;
+    if (fl_list_is_empty(&claim->longer))
+        fl_list_add_last(&broker->extended, &claim->longer);
+}
+
+/* The next of the lane may go. */
+static enum fl_err promote(struct cn_broker *broker, int64_t consumer, int64_t lane,
+                           struct fl_error *error)
+{
+    struct cn_store *store = &broker->store;
+    int64_t seq, changes = 0;
+    enum fl_err err = CN_VALUE(store, &seq, -1, error, CN_SQL_WAITING_IN_LANE, consumer, lane);
+    if (err || seq < 0)
+        return err;
+    err = CN_CHANGE(store, &changes, error, CN_SQL_WAITING_PROMOTE, consumer, seq);
+    if (!err && changes)
+        err = CN_EXEC(store, error, CN_SQL_CURSOR_UNPARK, cn_seq_topic(seq), consumer);
+    return err;
+}
+
+/* A row of ours that is gone was taken over by somebody: then it is theirs. */
+static enum fl_err write_return(struct cn_broker *broker, const struct cn_return *back,
+                                struct fl_error *error)
+{
+    const struct cn_claim *claim = back->claim;
+    struct cn_store *store = &broker->store;
+    int64_t changes = 0;
+    enum fl_err err = CN_CHANGE(store, &changes, error, CN_SQL_CLAIM_TAKE_BIT,
+                                (int64_t)store->owner, claim->id, (int64_t)back->bit);
+    if (err || changes == 0)
+        return err;
+    if (claim->consumer->next_due_ms > back->due_ms)
+        claim->consumer->next_due_ms = back->due_ms;
+    broker->must_ring = true;
+    return CN_EXEC(store, error, CN_SQL_WAITING_ADD, claim->consumer->id,
+                   claim->first + index_of(back->bit), (int64_t)claim->lane, back->due_ms,
+                   back->attempt);
+}
+
+static enum fl_err write_done(struct cn_broker *broker, const struct cn_claim *claim,
+                              struct fl_error *error)
+{
+    struct cn_store *store = &broker->store;
+    int64_t changes = 0;
+    if (claim->mask & ~claim->done)
+        return CN_EXEC(store, error, CN_SQL_CLAIM_CLEAR, (int64_t)store->owner, claim->id,
+                       (int64_t)claim->done);
+    enum fl_err err =
+        CN_CHANGE(store, &changes, error, CN_SQL_CLAIM_REMOVE, (int64_t)store->owner, claim->id);
+    if (err || claim->lane == 0 || changes == 0)
+        return err;
+    claim->consumer->must_look = true;
+    broker->must_ring = true;
+    return promote(broker, claim->consumer->id, (int64_t)claim->lane, error);
+}
+
+enum fl_err cn_settle_write(struct cn_broker *broker, struct fl_error *error)
+{
+    enum fl_err err = FL_OK;
+    for (size_t i = 0; !err && i < broker->return_count; i++)
+        err = write_return(broker, &broker->returns[i], error);
+    FL_LIST_EACH(at, &broker->dirty)
+    {
+        struct cn_claim *claim = FL_LIST_ENTRY(at, struct cn_claim, dirty);
+        if (!err)
+            err = write_done(broker, claim, error);
+        cn_consumer_consider(claim->consumer);
+    }
+    FL_LIST_EACH(at, &broker->extended)
+    {
+        const struct cn_claim *claim = FL_LIST_ENTRY(at, struct cn_claim, longer);
+        if (!err)
+            err = CN_EXEC(&broker->store, error, CN_SQL_CLAIM_EXTEND, (int64_t)broker->store.owner,
+                          claim->id, claim->until_ms);
+    }
+    return err;
+}
+
+void cn_claims_committed(struct cn_broker *broker)
+{
+    struct fl_list *first;
+    broker->return_count = 0;
+    while ((first = fl_list_first(&broker->extended)))
+        fl_list_remove(first);
+    while ((first = fl_list_first(&broker->new_claims)))
+        fl_list_remove(first);
+    while ((first = fl_list_first(&broker->dirty))) {
+        struct cn_claim *claim = FL_LIST_ENTRY(first, struct cn_claim, dirty);
+        fl_list_remove(first);
+        claim->mask &= ~claim->done;
+        claim->done = 0;
+        if (claim->mask == 0)
+            free_claim(claim);
+    }
+}
+
+/* What this transaction claimed was never delivered. */
+void cn_claims_rolled_back(struct cn_broker *broker)
+{
+    for (struct fl_list *first; (first = fl_list_first(&broker->new_claims));) {
+        struct cn_claim *claim = FL_LIST_ENTRY(first, struct cn_claim, fresh);
+        struct cn_consumer *consumer = claim->consumer;
+        for (uint64_t left = claim->mask; left; left &= left - 1) {
+            consumer->in_flight--;
+            consumer->in_flight_bytes -= claim->bytes[index_of(left)];
+        }
+        consumer->must_look = true;
+        free_claim(claim);
+        cn_consumer_consider(consumer);
+    }
+}
+
+void cn_claims_drop(struct cn_broker *broker)
+{
+    for (uint32_t place = 0; place < broker->claim_count; place++) {
+        if (broker->claims[place])
+            free_claim(broker->claims[place]);
+    }
+    broker->return_count = 0;
+}
+
+/* --- leases --- */
+
+int64_t cn_claims_lapse(struct cn_broker *broker)
+{
+    int64_t now_ms = broker->store.now_ms, next_ms = INT64_MAX;
+    for (uint32_t place = 0; place < broker->claim_count; place++) {
+        struct cn_claim *claim = broker->claims[place];
+        if (!claim)
+            continue;
+        for (uint64_t left = claim->mask & ~claim->done; left; left &= left - 1) {
+            uint64_t bit = left & -left;
+            int64_t until_ms = claim->made_ms + claim->lease_ms[index_of(bit)];
+            if (until_ms > now_ms) {
+                next_ms = until_ms < next_ms ? until_ms : next_ms;
+                continue;
+            }
+            atomic_fetch_add_explicit(&broker->counts->lapsed, 1, memory_order_relaxed);
+            give_back(claim, bit, 0, claim->attempt + 1);
+        }
+    }
+    return next_ms;
+}
+
+void cn_claims_give_back(struct cn_consumer *consumer)
+{
+    FL_LIST_EACH(at, &consumer->claims)
+    {
+        struct cn_claim *claim = FL_LIST_ENTRY(at, struct cn_claim, link);
+        for (uint64_t left = claim->mask & ~claim->done; left; left &= left - 1)
+            give_back(claim, left & -left, 0, claim->attempt + 1);
+    }
+}
+
+/* One row of somebody else's: every message in it may go to whoever wants it. */
+static enum fl_err take_over_row(struct cn_broker *broker, sqlite3_stmt *row,
+                                 struct fl_error *error)
+{
+    struct cn_store *store = &broker->store;
+    int64_t owner = sqlite3_column_int64(row, 0), id = sqlite3_column_int64(row, 1);
+    int64_t consumer = sqlite3_column_int64(row, 2), first = sqlite3_column_int64(row, 3);
+    uint64_t mask = (uint64_t)sqlite3_column_int64(row, 4);
+    int64_t lane = sqlite3_column_int64(row, 5), attempt = sqlite3_column_int64(row, 6);
+    enum fl_err err = FL_OK;
+    for (uint64_t left = mask; !err && left; left &= left - 1)
+        err = CN_EXEC(store, error, CN_SQL_WAITING_ADD, consumer, first + index_of(left), lane, 0,
+                      attempt + 1);
+    if (!err)
+        err = CN_EXEC(store, error, CN_SQL_CLAIM_REMOVE, owner, id);
+    atomic_fetch_add_explicit(&broker->counts->lapsed, (uint64_t)__builtin_popcountll(mask),
+                              memory_order_relaxed);
+    return err;
+}
+
+static enum fl_err take_over(struct cn_broker *broker, enum cn_sql which, int64_t value,
+                             bool *has_taken, struct fl_error *error)
+{
+    enum fl_err err = FL_OK;
+    for (bool has_row = true; !err && has_row;) {
+        /* The statement begins anew after each row, since the table changed under it. */
+        sqlite3_stmt *rows =
+            CN_QUERY(&broker->store, error, which, value, (int64_t)broker->store.owner);
+        if (!rows)
+            return error->code;
+        err = cn_store_step(&broker->store, rows, &has_row, error);
+        if (err || !has_row)
+            break;
+        err = take_over_row(broker, rows, error);
+        sqlite3_reset(rows);
+        *has_taken = true;
+    }
+    return err;
+}
+
+/* An owner whose process is gone: its claims, its broadcast groups, its row. */
+static enum fl_err bury(struct cn_broker *broker, int64_t owner, bool *has_taken,
+                        struct fl_error *error)
+{
+    struct cn_store *store = &broker->store;
+    enum fl_err err = take_over(broker, CN_SQL_CLAIM_OF_OWNER, owner, has_taken, error);
+    for (int64_t consumer = 1; !err && consumer;) {
+        err = CN_VALUE(store, &consumer, 0, error, CN_SQL_CONSUMER_OF_OWNER, owner);
+        if (!err && consumer)
+            err = cn_consumer_remove(broker, consumer, error);
+    }
+    return err ? err : CN_EXEC(store, error, CN_SQL_OWNER_REMOVE, owner);
+}
+
+enum fl_err cn_claims_take_over(struct cn_broker *broker, struct fl_error *error)
+{
+    struct cn_store *store = &broker->store;
+    bool has_taken = false, has_others = false;
+    int64_t owner = 0;
+    enum fl_err err = FL_OK;
+    while (!err) {
+        err = CN_VALUE(store, &owner, 0, error, CN_SQL_OWNER_OTHERS, (int64_t)store->owner, owner);
+        if (err || owner == 0)
+            break;
+        if (cn_guard_lives(&store->guard, (uint64_t)owner))
+            has_others = true;
+        else
+            err = bury(broker, owner, &has_taken, error);
+    }
+    if (!err)
+        err = take_over(broker, CN_SQL_CLAIM_LAPSED, store->now_ms, &has_taken, error);
+    if (err)
+        return err;
+    store->has_others = has_others;
+    if (!has_taken)
+        return FL_OK;
+    broker->must_ring = true;
+    FL_LIST_EACH(at, &broker->consumers)
+    {
+        struct cn_consumer *consumer = FL_LIST_ENTRY(at, struct cn_consumer, link);
+        consumer->must_look = true;
+        cn_consumer_consider(consumer);
+    }
+    return FL_OK;
+}
+
+/* --- claiming --- */
+
+/* Claims of one consumer while they are being made: neighbours go into one row. */
+struct harvest {
+    struct cn_consumer *consumer;
+    struct cn_claim *open; /* NULL: none yet */
+};
+
+static bool has_room(const struct cn_consumer *consumer)
+{
+    return consumer->in_flight < consumer->window_messages &&
+           consumer->in_flight_bytes < consumer->window_bytes;
+}
+
+static enum fl_err close_claim(struct harvest *harvest, struct fl_error *error)
+{
+    const struct cn_claim *claim = harvest->open;
+    if (!claim)
+        return FL_OK;
+    harvest->open = NULL;
+    struct cn_store *store = &harvest->consumer->broker->store;
+    return CN_EXEC(store, error, CN_SQL_CLAIM_ADD, (int64_t)store->owner, claim->id,
+                   claim->consumer->id, claim->first, (int64_t)claim->mask, (int64_t)claim->lane,
+                   claim->until_ms, claim->attempt);
+}
+
+static struct cn_delivery *new_delivery(struct cn_broker *broker)
+{
+    struct cn_answer *answer = cn_answer_of(broker);
+    if (answer->delivery_count == answer->delivery_room) {
+        answer->delivery_room = answer->delivery_room ? answer->delivery_room * 2 : 64;
+        answer->deliveries =
+            fl_realloc(answer->deliveries, sizeof *answer->deliveries * answer->delivery_room);
+    }
+    struct cn_delivery *delivery = &answer->deliveries[answer->delivery_count++];
+    *delivery = (struct cn_delivery){0};
+    return delivery;
+}
+
+struct found {
+    int64_t seq, stored_wall_ms;
+    uint64_t lane;
+    uint32_t attempt;
+    size_t bytes;
+    struct cn_item *item;   /* or */
+    struct ce_event *event; /* taken */
+};
+
+static enum fl_err take(struct harvest *harvest, const struct cn_topic *topic,
+                        const struct found *found, struct fl_error *error)
+{
+    struct cn_consumer *consumer = harvest->consumer;
+    struct cn_claim *claim = harvest->open;
+    bool fits = claim && claim->lane == 0 && found->lane == 0 && claim->attempt == found->attempt &&
+                found->seq > claim->first && found->seq - claim->first < CN_CLAIM_SPAN &&
+                !(claim->mask & (uint64_t)1 << (found->seq - claim->first));
+    if (!fits) {
+        enum fl_err err = close_claim(harvest, error);
+        if (err)
+            return err;
+        claim = harvest->open = new_claim(consumer, found->seq);
+        claim->lane = found->lane;
+        claim->attempt = found->attempt;
+    }
+    unsigned index = (unsigned)(found->seq - claim->first);
+    claim->mask |= (uint64_t)1 << index;
+    claim->bytes[index] = (uint32_t)found->bytes;
+    claim->lease_ms[index] = (uint32_t)consumer->broker->settings.lease_ms;
+    consumer->in_flight++;
+    consumer->in_flight_bytes += found->bytes;
+    struct cn_delivery *delivery = new_delivery(consumer->broker);
+    delivery->feed = consumer->feed;
+    delivery->item = found->item;
+    delivery->event = found->event;
+    delivery->epoch = consumer->epoch;
+    delivery->lane = found->lane;
+    delivery->attempt = found->attempt;
+    delivery->stored_wall_ms = found->stored_wall_ms;
+    delivery->token =
+        (struct connector_token){{claim->place | (uint64_t)index << 32, (uint64_t)claim->id}};
+    if (consumer->feed->is_pattern) {
+        delivery->topic = fl_strdup(topic->name);
+        delivery->topic_len = topic->name.len;
+    }
+    return FL_OK;
+}
+
+/* The same for every process and version: lanes are stored. FNV-1a; 0 and 1 mean other things. */
+static uint64_t lane_of(struct fl_slice key)
+{
+    uint64_t hash = 0xcbf29ce484222325;
+    for (size_t i = 0; i < key.len; i++)
+        hash = (hash ^ (unsigned char)key.data[i]) * 0x100000001b3;
+    return key.len == 0 ? 0 : hash < 2 ? hash + 2 : hash;
+}
+
+static enum fl_err is_lane_busy(struct cn_consumer *consumer, uint64_t lane, bool *is_busy,
+                                struct fl_error *error)
+{
+    struct cn_store *store = &consumer->broker->store;
+    int64_t found;
+    enum fl_err err =
+        CN_VALUE(store, &found, -1, error, CN_SQL_CLAIM_IN_LANE, consumer->id, (int64_t)lane);
+    if (!err && found < 0)
+        err =
+            CN_VALUE(store, &found, -1, error, CN_SQL_WAITING_IN_LANE, consumer->id, (int64_t)lane);
+    *is_busy = found >= 0;
+    return err;
+}
+
+/* --- behind the cursor --- */
+
+struct scan {
+    struct harvest *harvest;
+    struct cn_topic *topic;
+    int64_t position, parked;
+};
+
+/* Takes, parks or passes over the message after the position. `*goes_on` is false when it has to
+ * stay. The event is taken. */
+static enum fl_err meet(struct scan *scan, struct found *found, struct fl_slice key,
+                        int64_t expires_wall_ms, bool *goes_on, struct fl_error *error)
+{
+    struct cn_consumer *consumer = scan->harvest->consumer;
+    struct cn_store *store = &consumer->broker->store;
+    enum fl_err err = FL_OK;
+    bool is_busy = false;
+    found->lane = lane_of(key);
+    *goes_on = true;
+    if (expires_wall_ms && expires_wall_ms <= store->wall_ms)
+        goto passed;
+    if (found->lane) {
+        err = close_claim(scan->harvest, error);
+        if (!err)
+            err = is_lane_busy(consumer, found->lane, &is_busy, error);
+    }
+    if (!err && is_busy && scan->parked >= CN_MOST_PARKED) {
+        *goes_on = false;
+        ce_event_release(&found->event);
+        return FL_OK;
+    }
+    if (!err && is_busy) {
+        scan->parked++;
+        err = CN_EXEC(store, error, CN_SQL_WAITING_ADD, consumer->id, found->seq,
+                      (int64_t)found->lane, -1, 1);
+    } else if (!err) {
+        err = take(scan->harvest, scan->topic, found, error);
+        if (!err)
+            found->event = NULL;
+    }
+passed:
+    ce_event_release(&found->event);
+    if (!err)
+        scan->position = cn_seq_number(found->seq);
+    return err;
+}
+
+/* Messages that were stored in this very transaction. */
+static enum fl_err scan_fresh(struct scan *scan, struct fl_error *error)
+{
+    struct cn_topic *topic = scan->topic;
+    bool goes_on = true;
+    enum fl_err err = FL_OK;
+    while (!err && goes_on && scan->position < topic->last && has_room(scan->harvest->consumer)) {
+        struct cn_item *item = topic->fresh[scan->position + 1 - topic->fresh_first];
+        struct found found = {.seq = cn_seq(topic->id, scan->position + 1),
+                              .stored_wall_ms = scan->harvest->consumer->broker->store.wall_ms,
+                              .attempt = 1,
+                              .bytes = item->event->body.len,
+                              .item = item};
+        err = meet(scan, &found, item->key, item->expires_wall_ms, &goes_on, error);
+    }
+    return err;
+}
+
+static enum fl_err read_message(sqlite3_stmt *row, struct found *found, struct fl_error *error)
+{
+    struct fl_slice body = cn_column(row, 6);
+    found->seq = sqlite3_column_int64(row, 0);
+    found->stored_wall_ms = sqlite3_column_int64(row, 2);
+    found->bytes = body.len;
+    enum fl_err err = cn_event_read(body, cn_column(row, 4), cn_column(row, 5), &found->event);
+    return err ? fl_error_set(error, err, FL_CLASS_RETRY, "no memory for a message of %zu bytes",
+                              body.len)
+               : FL_OK;
+}
+
+static enum fl_err scan_rows(struct scan *scan, struct fl_error *error)
+{
+    struct cn_store *store = &scan->harvest->consumer->broker->store;
+    struct cn_topic *topic = scan->topic;
+    int64_t until = topic->fresh_count ? topic->fresh_first - 1 : topic->last;
+    bool goes_on = true, has_row = true;
+    enum fl_err err = FL_OK;
+    if (scan->position >= until)
+        return FL_OK;
+    sqlite3_stmt *rows = CN_QUERY(store, error, CN_SQL_MESSAGE_RANGE,
+                                  cn_seq(topic->id, scan->position), cn_seq(topic->id, until));
+    if (!rows)
+        return error->code;
+    while (!err && goes_on && has_row && has_room(scan->harvest->consumer)) {
+        struct found found = {.attempt = 1};
+        err = cn_store_step(store, rows, &has_row, error);
+        if (!err && has_row)
+            err = read_message(rows, &found, error);
+        if (!err && has_row)
+            err = meet(scan, &found, cn_column(rows, 1), sqlite3_column_int64(rows, 3), &goes_on,
+                       error);
+    }
+    sqlite3_reset(rows);
+    /* A gap at the end, where retention was. */
+    if (!err && !has_row)
+        scan->position = until;
+    return err;
+}
+
+static enum fl_err claim_topic(struct harvest *harvest, struct cn_reader *reader,
+                               struct fl_error *error)
+{
+    struct cn_broker *broker = reader->consumer->broker;
+    struct cn_store *store = &broker->store;
+    struct scan scan = {.harvest = harvest};
+    enum fl_err err = cn_topic_load(broker, reader->topic->name, false, &scan.topic, error);
+    sqlite3_stmt *row =
+        err ? NULL
+            : CN_QUERY(store, error, CN_SQL_CURSOR_GET, scan.topic->id, reader->consumer->id);
+    if (!row)
+        return error->code;
+    bool has_row;
+    err = cn_store_step(store, row, &has_row, error);
+    if (err || !has_row) {
+        fl_list_remove(&reader->ready);
+        return err;
+    }
+    int64_t before = scan.position = sqlite3_column_int64(row, 0);
+    scan.parked = sqlite3_column_int64(row, 1);
+    sqlite3_reset(row);
+    err = scan_rows(&scan, error);
+    if (!err && scan.topic->fresh_count && scan.position + 1 >= scan.topic->fresh_first)
+        err = scan_fresh(&scan, error);
+    if (!err && scan.position != before)
+        err = CN_EXEC(store, error, CN_SQL_CURSOR_SET, scan.topic->id, reader->consumer->id,
+                      scan.position, scan.parked);
+    if (scan.position >= scan.topic->last || scan.parked >= CN_MOST_PARKED)
+        fl_list_remove(&reader->ready);
+    return err;
+}
+
+/* --- what waits --- */
+
+struct due {
+    int64_t seq, lane, attempt;
+};
+
+static enum fl_err list_due(struct cn_consumer *consumer, struct due *due, size_t most,
+                            size_t *count, struct fl_error *error)
+{
+    struct cn_store *store = &consumer->broker->store;
+    sqlite3_stmt *rows =
+        CN_QUERY(store, error, CN_SQL_WAITING_DUE, consumer->id, store->now_ms, (int64_t)most);
+    bool has_row = true;
+    enum fl_err err = rows ? FL_OK : error->code;
+    *count = 0;
+    while (!err && has_row) {
+        err = cn_store_step(store, rows, &has_row, error);
+        if (!err && has_row)
+            due[(*count)++] =
+                (struct due){sqlite3_column_int64(rows, 0), sqlite3_column_int64(rows, 1),
+                             sqlite3_column_int64(rows, 2)};
+    }
+    return err;
+}
+
+/* One that has expired, or that is not there, is done with. */
+static enum fl_err claim_due(struct harvest *harvest, const struct due *due, struct fl_error *error)
+{
+    struct cn_consumer *consumer = harvest->consumer;
+    struct cn_store *store = &consumer->broker->store;
+    struct found found = {.attempt = (uint32_t)due->attempt, .lane = (uint64_t)due->lane};
+    struct cn_topic nameless = {.name = FL_SLICE_NULL}, *topic = &nameless;
+    sqlite3_stmt *row = CN_QUERY(store, error, CN_SQL_MESSAGE_ONE, due->seq);
+    bool has_row = false;
+    enum fl_err err = row ? cn_store_step(store, row, &has_row, error) : error->code;
+    bool is_alive =
+        !err && has_row &&
+        (sqlite3_column_int64(row, 3) == 0 || sqlite3_column_int64(row, 3) > store->wall_ms);
+    if (is_alive)
+        err = read_message(row, &found, error);
+    if (row)
+        sqlite3_reset(row);
+    if (!err && is_alive && consumer->feed->is_pattern)
+        topic = cn_topic_by_id(consumer->broker, cn_seq_topic(due->seq));
+    if (!err)
+        err = CN_EXEC(store, error, CN_SQL_WAITING_REMOVE, consumer->id, due->seq);
+    if (!err && is_alive)
+        err = take(harvest, topic, &found, error);
+    else
+        ce_event_release(&found.event);
+    if (!err && !is_alive && due->lane) {
+        err = promote(consumer->broker, consumer->id, due->lane, error);
+        consumer->must_look = true;
+    }
+    return err;
+}
+
+static enum fl_err claim_waiting(struct harvest *harvest, struct fl_error *error)
+{
+    struct cn_consumer *consumer = harvest->consumer;
+    struct due due[MOST_DUE_AT_ONCE];
+    size_t room = consumer->window_messages - consumer->in_flight, count;
+    enum fl_err err =
+        list_due(consumer, due, room < MOST_DUE_AT_ONCE ? room : MOST_DUE_AT_ONCE, &count, error);
+    for (size_t i = 0; !err && i < count && has_room(consumer); i++)
+        err = claim_due(harvest, &due[i], error);
+    return err ? err
+               : CN_VALUE(&consumer->broker->store, &consumer->next_due_ms, INT64_MAX, error,
+                          CN_SQL_WAITING_NEXT_DUE, consumer->id);
+}
+
+/* --- one consumer, all consumers --- */
+
+/* Another process has committed: which topics are ahead of our cursors? */
+static enum fl_err look(struct cn_consumer *consumer, struct fl_error *error)
+{
+    struct cn_store *store = &consumer->broker->store;
+    consumer->must_look = false;
+    consumer->next_due_ms = 0;
+    sqlite3_stmt *rows = CN_QUERY(store, error, CN_SQL_CURSOR_BEHIND, consumer->id);
+    bool has_row = true;
+    enum fl_err err = rows ? FL_OK : error->code;
+    while (!err && has_row) {
+        err = cn_store_step(store, rows, &has_row, error);
+        if (err || !has_row)
+            break;
+        struct cn_reader *reader = cn_reader_by_topic(consumer, sqlite3_column_int64(rows, 0));
+        if (reader)
+            cn_reader_ready(reader);
+    }
+    return err;
+}
+
+static enum fl_err claim_for(struct cn_consumer *consumer, struct fl_error *error)
+{
+    struct harvest harvest = {.consumer = consumer};
+    enum fl_err err = consumer->must_look ? look(consumer, error) : FL_OK;
+    if (!err && consumer->next_due_ms <= consumer->broker->store.now_ms)
+        err = claim_waiting(&harvest, error);
+    FL_LIST_EACH_SAFE(at, &consumer->ready_readers)
+    {
+        if (!err && has_room(consumer))
+            err = claim_topic(&harvest, FL_LIST_ENTRY(at, struct cn_reader, ready), error);
+    }
+    return err ? err : close_claim(&harvest, error);
+}
+
+enum fl_err cn_claim_all(struct cn_broker *broker, struct fl_error *error)
+{
+    struct fl_list now;
+    enum fl_err err = FL_OK;
+    fl_list_init(&now);
+    fl_list_move_all(&now, &broker->ready);
+    for (struct fl_list *first; !err && (first = fl_list_first(&now));) {
+        struct cn_consumer *consumer = FL_LIST_ENTRY(first, struct cn_consumer, ready);
+        fl_list_remove(first);
+        err = claim_for(consumer, error);
+        cn_consumer_consider(consumer);
+    }
+    fl_list_move_all(&broker->ready, &now);
+    return err;
+}
