@@ -452,14 +452,23 @@ struct fake_publish *fake_publish(struct fake_gateway *fake, struct fl_slice top
     return fake_publish_event(fake, topic, event_of(fake, body));
 }
 
-void fake_publish_numbers(struct fake_gateway *fake, struct fl_slice topic, size_t count)
+void fake_publish_keyed(struct fake_gateway *fake, struct fl_slice topic, size_t count, size_t keys)
 {
     char text[24];
     for (size_t i = 0; i < count; i++) {
         int len = snprintf(text, sizeof text, "%zu", i);
-        add_to_line(fake, topic, event_of(fake, fl_slice_of(text, (size_t)len)));
+        struct fake_publish *publish =
+            add_to_line(fake, topic, event_of(fake, fl_slice_of(text, (size_t)len)));
+        if (keys)
+            publish->what.partition_key =
+                fl_slice_str(fl_arena_printf(&fake->arena, "key-%zu", i % keys));
     }
     offer_line(fake);
+}
+
+void fake_publish_numbers(struct fake_gateway *fake, struct fl_slice topic, size_t count)
+{
+    fake_publish_keyed(fake, topic, count, 0);
 }
 
 static bool is_answered(const void *object, size_t number)

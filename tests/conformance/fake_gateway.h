@@ -111,8 +111,11 @@ struct fake_publish *fake_publish(struct fake_gateway *fake, struct fl_slice top
                                   struct fl_slice body);
 struct fake_publish *fake_publish_event(struct fake_gateway *fake, struct fl_slice topic,
                                         struct ce_event *event);
-/* `count` messages with the bodies "0", "1", … in as few calls as possible. */
+/* `count` messages with the bodies "0", "1", … in as few calls as possible; the keyed ones take
+ * turns with `keys` partition keys. */
 void fake_publish_numbers(struct fake_gateway *fake, struct fl_slice topic, size_t count);
+void fake_publish_keyed(struct fake_gateway *fake, struct fl_slice topic, size_t count,
+                        size_t keys);
 bool fake_wait_answers(struct fake_gateway *fake);
 
 struct fake_subscription *fake_subscribe(struct fake_gateway *fake, struct fl_slice topic,
