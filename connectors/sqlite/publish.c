@@ -189,8 +189,9 @@ static enum fl_err store_later(struct cn_broker *broker, struct cn_item *item,
     stripped.metadata = kept;
     stripped.metadata_count = count;
     cn_metadata_write(&stripped, &text, &record->metadata);
-    enum fl_err err = cn_delayed_add(broker, item->topic, wishes->due_wall_ms,
-                                     event_id(item->event), wishes->lifetime_ms, record, error);
+    enum fl_err err =
+        cn_delayed_add(broker, item->topic, wishes->due_wall_ms, event_id(item->event),
+                       wishes->lifetime_ms < 0 ? 1 : wishes->lifetime_ms, record, error);
     fl_buffer_fini(&text);
     return err;
 }

@@ -260,11 +260,12 @@ static enum fl_err open_file(struct cn_store *store, struct fl_error *error)
         return cn_store_fail(store, status, error);
     sqlite3_extended_result_codes(store->db, 1);
     sqlite3_busy_timeout(store->db, BUSY_MS);
-    sqlite3_wal_hook(store->db, on_wal, store);
     store->is_durable = true;
+    /* Takes the place of SQLite's own hook, the one that checkpoints. */
+    sqlite3_wal_hook(store->db, on_wal, store);
     return run_text(store,
-                    "PRAGMA journal_mode=WAL; PRAGMA wal_autocheckpoint=0;"
-                    "PRAGMA synchronous=FULL; PRAGMA secure_delete=OFF; PRAGMA temp_store=MEMORY;"
+                    "PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; PRAGMA secure_delete=OFF; "
+                    "PRAGMA temp_store=MEMORY;"
                     "PRAGMA cache_size=-4096; PRAGMA journal_size_limit=67108864;",
                     error);
 }
