@@ -2,8 +2,7 @@
 #include "config/flags_priv.h"
 
 static const char *const group_titles[CONFIG_GROUP_COUNT] = {
-    [CONFIG_GROUP_MESSAGE] = "The message",
-    [CONFIG_GROUP_LOOK] = "What is shown",
+    [CONFIG_GROUP_COMMAND] = "This command",
     [CONFIG_GROUP_APP] = "The application",
     [CONFIG_GROUP_API] = "The API",
     [CONFIG_GROUP_RESOURCES] = "Resources and configuration",

@@ -18,8 +18,7 @@ enum config_flag_kind {
 };
 
 enum config_flag_group {
-    CONFIG_GROUP_MESSAGE,
-    CONFIG_GROUP_LOOK,
+    CONFIG_GROUP_COMMAND,
     CONFIG_GROUP_APP,
     CONFIG_GROUP_API,
     CONFIG_GROUP_RESOURCES,

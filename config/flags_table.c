@@ -9,33 +9,33 @@
 #define ALL (CONFIG_TAKES_DAPRD | TOOLS)
 
 const struct config_flag config_flags_table[] = {
-    {"pubsub", CONFIG_FLAG_STRING, CONFIG_GROUP_MESSAGE, AT(pubsub), NULL, NULL,
+    {"pubsub", CONFIG_FLAG_STRING, CONFIG_GROUP_COMMAND, AT(pubsub), NULL, NULL,
      "Name of the component; none: the only pub/sub component there is, or the one named pubsub.",
      'p', TOOLS},
-    {"content-type", CONFIG_FLAG_STRING, CONFIG_GROUP_MESSAGE, AT(content_type), NULL, NULL,
+    {"content-type", CONFIG_FLAG_STRING, CONFIG_GROUP_COMMAND, AT(content_type), NULL, NULL,
      "What the data is; none: a CloudEvent in JSON is taken as one, other JSON is "
      "application/json, "
      "all else text/plain.",
      .takes = CONFIG_TAKES(CONFIG_PUBLISH)},
-    {"metadata", CONFIG_FLAG_PAIRS, CONFIG_GROUP_MESSAGE, AT(metadata), NULL, NULL,
+    {"metadata", CONFIG_FLAG_PAIRS, CONFIG_GROUP_COMMAND, AT(metadata), NULL, NULL,
      "KEY=VALUE, as metadata.KEY of the API: delay, deliverAt, ttlInSeconds, partitionKey, "
      "rawPayload, cloudevent.subject, …; may be repeated.",
      'm', CONFIG_TAKES(CONFIG_PUBLISH)},
-    {"id", CONFIG_FLAG_STRING, CONFIG_GROUP_MESSAGE, AT(event_id), NULL, NULL,
+    {"id", CONFIG_FLAG_STRING, CONFIG_GROUP_COMMAND, AT(event_id), NULL, NULL,
      "The CloudEvent's id, as --metadata cloudevent.id=ID; none: a new one.",
      .takes = CONFIG_TAKES(CONFIG_PUBLISH)},
-    {"type", CONFIG_FLAG_STRING, CONFIG_GROUP_MESSAGE, AT(event_type), NULL, NULL,
+    {"type", CONFIG_FLAG_STRING, CONFIG_GROUP_COMMAND, AT(event_type), NULL, NULL,
      "Its type, as --metadata cloudevent.type=TYPE.", .takes = CONFIG_TAKES(CONFIG_PUBLISH)},
-    {"source", CONFIG_FLAG_STRING, CONFIG_GROUP_MESSAGE, AT(event_source), NULL, NULL,
+    {"source", CONFIG_FLAG_STRING, CONFIG_GROUP_COMMAND, AT(event_source), NULL, NULL,
      "Its source, as --metadata cloudevent.source=SOURCE; none: the application's id.",
      .takes = CONFIG_TAKES(CONFIG_PUBLISH)},
-    {"lines", CONFIG_FLAG_BOOL, CONFIG_GROUP_MESSAGE, AT(lines), NULL, NULL,
+    {"lines", CONFIG_FLAG_BOOL, CONFIG_GROUP_COMMAND, AT(lines), NULL, NULL,
      "Each line of the input is a message; empty ones are not.", 'n', CONFIG_TAKES(CONFIG_PUBLISH)},
-    {"quiet", CONFIG_FLAG_BOOL, CONFIG_GROUP_MESSAGE, AT(quiet), NULL, NULL, "Print no ids.", 'q',
+    {"quiet", CONFIG_FLAG_BOOL, CONFIG_GROUP_COMMAND, AT(quiet), NULL, NULL, "Print no ids.", 'q',
      CONFIG_TAKES(CONFIG_PUBLISH)},
-    {"count", CONFIG_FLAG_INT, CONFIG_GROUP_LOOK, AT(count), "10", NULL,
+    {"count", CONFIG_FLAG_INT, CONFIG_GROUP_COMMAND, AT(count), "10", NULL,
      "The most messages to show.", 'n', CONFIG_TAKES(CONFIG_PEEK)},
-    {"group", CONFIG_FLAG_STRING, CONFIG_GROUP_LOOK, AT(group), NULL, NULL,
+    {"group", CONFIG_FLAG_STRING, CONFIG_GROUP_COMMAND, AT(group), NULL, NULL,
      "Show what this consumer group (an application's id) has not settled yet; none: what is "
      "stored.",
      'g', CONFIG_TAKES(CONFIG_PEEK)},
