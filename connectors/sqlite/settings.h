@@ -11,6 +11,7 @@ struct cn_settings {
     int64_t lease_ms;        /* monotonic */
     int64_t group_expiry_ms; /* 0 = never */
     int64_t max_topics;
+    int64_t busy_ms; /* how long a lock of a program that is no Fairlead is waited for */
 };
 
 #endif

@@ -688,6 +688,17 @@ static const struct config_option component_options[] = {
         .offset = offsetof(struct cn_settings, group_expiry_ms),
     },
     {
+        .name = "busyTimeout",
+        .type = CONFIG_DURATION,
+        .unit = "ms",
+        .default_text = "2s",
+        .max = 60000,
+        .help = "How long a write lock of another program, such as the sqlite3 tool in a "
+                "transaction, is waited for; then publishing is refused with 503 until it is "
+                "gone. Gateways take turns by a lock of their own and never wait this long.",
+        .offset = offsetof(struct cn_settings, busy_ms),
+    },
+    {
         .name = "maxTopics",
         .type = CONFIG_INT,
         .default_text = "100000",

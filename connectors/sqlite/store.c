@@ -20,7 +20,6 @@
 #include "base/clock.h"
 
 enum {
-    BUSY_MS = 2000,
     CHECKPOINT_FRAMES = 16 * 1024 * 1024 / 4096, /* then even a busy session stops to do it */
 };
 
@@ -259,7 +258,7 @@ static enum fl_err open_file(struct cn_store *store, struct fl_error *error)
     if (status != SQLITE_OK)
         return cn_store_fail(store, status, error);
     sqlite3_extended_result_codes(store->db, 1);
-    sqlite3_busy_timeout(store->db, BUSY_MS);
+    sqlite3_busy_timeout(store->db, (int)store->settings->busy_ms);
     store->is_durable = true;
     /* Takes the place of SQLite's own hook, the one that checkpoints. */
     sqlite3_wal_hook(store->db, on_wal, store);
