@@ -110,7 +110,6 @@ static bool write_options(const char *folder, const char *name, const struct con
     return is_written;
 }
 
-/* All connectors of this tree, whether a build links them in or loads them. */
 /* All of this tree's; the registry would have to load most of them. */
 static const struct connector_type *const connectors[] = {&cn_memory_type, &cn_sqlite_type};
 
