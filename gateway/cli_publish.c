@@ -19,6 +19,7 @@
 #include "gateway/cli.h"
 #include "gateway/component.h"
 #include "gateway/gateway.h"
+#include "gateway/publish_options.h"
 #include "gateway/topic.h"
 #include "net/lines.h"
 
@@ -301,7 +302,9 @@ static void on_open(struct gateway *gateway, void *context)
     struct gw_component *component;
     struct fl_error error;
     job->gateway = gateway;
-    if (gw_cli_choose(gateway, tool->pubsub, &component, &error)) {
+    if (gw_cli_choose(gateway, tool->pubsub, &component, &error) ||
+        gw_publish_options_check(component, job->metadata, job->metadata_count, &job->arena,
+                                 &error)) {
         say_failure(job, 0, false, error.text);
         check_end(job);
         return;

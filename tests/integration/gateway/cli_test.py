@@ -430,6 +430,7 @@ class Publishing(CommandStory):
                 (["-d", "scoped", "-a", "me", "t", "x"], "scopes"),
                 (["-d", "r", "--max-body-size", "1k", "t", big], "larger than --max-body-size"),
                 (["-d", "r", "-m", "rawPayload=perhaps", "t", "x"], 'rawPayload is "perhaps"'),
+                (["-d", "r", "-m", "delay=1h", "t", "x"], "delay"),
                 (["-d", "r", "--content-type", "application/cloudevents+json", "t", "x"], ""),
                 (["-d", "r", "--content-type", "application/cloudevents-batch+json", "t", "[]"],
                  "batches")):
