@@ -183,12 +183,6 @@ static void respect_claim(struct slice *slice, int64_t first, uint64_t mask)
 static enum fl_err respect_claims(struct slice *slice, struct fl_error *error)
 {
     struct cn_broker *broker = slice->broker;
-    /* Claims of this transaction may not have their rows yet. */
-    FL_LIST_EACH(at, &broker->new_claims)
-    {
-        const struct cn_claim *claim = FL_LIST_ENTRY(at, struct cn_claim, fresh);
-        respect_claim(slice, claim->first, claim->mask);
-    }
     sqlite3_stmt *row = cn_store_sql(&broker->store, CN_SQL_TIDY_CLAIMS, error);
     if (!row)
         return error->code;
