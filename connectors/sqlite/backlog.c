@@ -11,7 +11,7 @@
 #include "connectors/sqlite/sqlite_priv.h"
 
 enum {
-    MOST_EXPIRED = 200000,    /* looked at in one backlog */
+    MOST_EXPIRED = 100000,    /* looked at in one backlog */
     OLDEST_LOOKS = 256,       /* expired messages passed over to find one that is not */
     MOST_CLAIMED_TOPICS = 64, /* looked at for the oldest claimed message */
 };
