@@ -519,5 +519,16 @@ class Peeking(CommandStory):
         self.assertIn("nothing", done.stderr)
 
 
+class Examples(CommandStory):
+    @needs_sqlite
+    def test_demo(self):
+        build = os.path.dirname(os.path.abspath(FAIRLEAD))
+        demo = os.path.join(os.path.dirname(os.path.abspath(__file__)), "../../../examples/demo")
+        done = subprocess.run([demo], check=False, capture_output=True, text=True,
+                              env=environment(BUILD=build), timeout=DEADLINE_S)
+        self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
+        self.assertEqual(done.stdout.count("\n  {"), 4, done.stdout)
+
+
 if __name__ == "__main__":
     unittest.main()
