@@ -355,6 +355,7 @@ static void put_publishes_back(struct cn_broker *broker)
 static void undo(struct cn_broker *broker, size_t deliveries_before)
 {
     put_publishes_back(broker);
+    broker->next_due_wall_ms = 0; /* learnt anew */
     cn_claims_rolled_back(broker);
     cn_topics_forget(broker);
     if (broker->answer)

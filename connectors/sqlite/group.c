@@ -428,6 +428,7 @@ static enum fl_err add_row(struct cn_consumer *consumer, struct fl_slice name, i
     sqlite3_bind_text(statement, 4, name.data, (int)name.len, SQLITE_TRANSIENT);
     sqlite3_bind_text(statement, 5, consumer->feed->topic.data, (int)consumer->feed->topic.len,
                       SQLITE_TRANSIENT);
+    sqlite3_bind_int64(statement, 6, (int64_t)store->owner);
     enum fl_err err = cn_store_step(store, statement, &has_row, error);
     *id = sqlite3_last_insert_rowid(store->db);
     return err;
@@ -488,7 +489,8 @@ enum fl_err cn_consumer_attach(struct cn_consumer *consumer, struct fl_error *er
     if (is_new)
         err = add_row(consumer, name, &id, error);
     else if (!err)
-        err = CN_EXEC(&broker->store, error, CN_SQL_CONSUMER_SEEN, id, broker->store.wall_ms);
+        err = CN_EXEC(&broker->store, error, CN_SQL_CONSUMER_SEEN, id, broker->store.wall_ms,
+                      (int64_t)broker->store.owner);
     fl_buffer_fini(&text);
     if (err)
         return err;

@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "base/alloc.h"
+#include "cloudevents/json_scan.h"
 #include "cloudevents/publish_metadata.h"
 #include "cloudevents/timestamp.h"
 #include "connectors/sqlite/sqlite_priv.h"
@@ -159,12 +160,14 @@ static enum fl_err store_now(struct cn_broker *broker, struct cn_item *item,
     return err;
 }
 
-/* The id by which a delayed message can be taken back. */
-static struct fl_slice event_id(const struct ce_event *event)
+/* The id by which a delayed message can be taken back; `room` keeps one that has escapes. */
+static struct fl_slice event_id(const struct ce_event *event, struct fl_buffer *room)
 {
     struct fl_slice json = ce_event_json(event, CE_ID);
-    if (json.len >= 2 && json.data[0] == '"')
-        return fl_slice_of(json.data + 1, json.len - 2);
+    if (json.len && ce_json_is_plain(json))
+        return ce_json_inside(json);
+    if (json.len && ce_json_try_decode(json, room) == FL_OK)
+        return fl_buffer_slice(room);
     return ce_metadata_find(event->metadata, event->metadata_count, FL_SLICE_LIT("cloudevent.id"));
 }
 
@@ -175,7 +178,7 @@ static enum fl_err store_later(struct cn_broker *broker, struct cn_item *item,
 {
     struct ce_metadata kept[MOST_METADATA];
     struct ce_event stripped = *item->event;
-    struct fl_buffer text = {0};
+    struct fl_buffer text = {0}, id = {0};
     size_t count = 0;
     for (size_t i = 0; i < stripped.metadata_count; i++) {
         if (is_delay_key(stripped.metadata[i].key))
@@ -190,9 +193,10 @@ static enum fl_err store_later(struct cn_broker *broker, struct cn_item *item,
     stripped.metadata_count = count;
     cn_metadata_write(&stripped, &text, &record->metadata);
     enum fl_err err =
-        cn_delayed_add(broker, item->topic, wishes->due_wall_ms, event_id(item->event),
+        cn_delayed_add(broker, item->topic, wishes->due_wall_ms, event_id(item->event, &id),
                        wishes->lifetime_ms < 0 ? 1 : wishes->lifetime_ms, record, error);
     fl_buffer_fini(&text);
+    fl_buffer_fini(&id);
     return err;
 }
 

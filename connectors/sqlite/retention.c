@@ -313,7 +313,8 @@ static enum fl_err mark_ours(struct cn_broker *broker, struct fl_error *error)
     {
         int64_t id = FL_LIST_ENTRY(at, struct cn_consumer, link)->id;
         if (!err && id)
-            err = CN_EXEC(&broker->store, error, CN_SQL_CONSUMER_SEEN, id, broker->store.wall_ms);
+            err = CN_EXEC(&broker->store, error, CN_SQL_CONSUMER_SEEN, id, broker->store.wall_ms,
+                          (int64_t)broker->store.owner);
     }
     return err;
 }
@@ -339,6 +340,22 @@ static enum fl_err is_settled_in(struct cn_broker *broker, bool *is, struct fl_e
     return err;
 }
 
+/* The next group that is neither ours nor served by a process that lives: a wall clock that jumps
+ * must not take the groups from under somebody. */
+static enum fl_err find_group(struct cn_broker *broker, sqlite3_stmt *row, bool *has,
+                              struct fl_error *error)
+{
+    struct cn_store *store = &broker->store;
+    for (;;) {
+        enum fl_err err = cn_store_step(store, row, has, error);
+        if (err || !*has)
+            return err;
+        if (!is_ours(broker, sqlite3_column_int64(row, 0)) &&
+            !cn_guard_lives(&store->guard, (uint64_t)sqlite3_column_int64(row, 3)))
+            return FL_OK;
+    }
+}
+
 static enum fl_err remove_one_group(struct cn_broker *broker, bool *has, struct fl_error *error)
 {
     struct cn_store *store = &broker->store;
@@ -346,17 +363,16 @@ static enum fl_err remove_one_group(struct cn_broker *broker, bool *has, struct 
                                  store->wall_ms - broker->settings.group_expiry_ms);
     if (!row)
         return error->code;
-    enum fl_err err = cn_store_step(store, row, has, error);
+    enum fl_err err = find_group(broker, row, has, error);
     if (err || !*has)
         return err;
     int64_t id = sqlite3_column_int64(row, 0);
-    *has = !is_ours(broker, id);
-    if (*has && broker->log)
+    if (broker->log)
         FL_WARN(broker->log, SCOPE,
                 "%s: group '%.*s' of '%.*s' was not in use for groupExpiry and is removed",
                 broker->log_name, FL_SLICE_ARG(cn_column(row, 1)), FL_SLICE_ARG(cn_column(row, 2)));
     sqlite3_reset(row);
-    return *has ? cn_consumer_remove(broker, id, error) : FL_OK;
+    return cn_consumer_remove(broker, id, error);
 }
 
 static enum fl_err tidy_groups(struct cn_broker *broker, struct fl_error *error)

@@ -30,6 +30,7 @@ static const char schema_1[] =
     "CREATE TABLE consumer("
     " id INTEGER PRIMARY KEY AUTOINCREMENT, name TEXT NOT NULL, topic TEXT NOT NULL,"
     " pattern INTEGER NOT NULL, owner INTEGER, created INTEGER NOT NULL, seen INTEGER NOT NULL,"
+    " server INTEGER NOT NULL DEFAULT 0,"
     " UNIQUE(name, topic));"
 
     "CREATE TABLE cursor("
@@ -107,9 +108,10 @@ static const char *const texts[CN_SQL_COUNT] = {
                              " AND stored >= ?3",
 
     [CN_SQL_CONSUMER_FIND] = "SELECT id FROM consumer WHERE name = ?1 AND topic = ?2",
-    [CN_SQL_CONSUMER_ADD] = "INSERT INTO consumer(created, seen, pattern, owner, name, topic)"
-                            " VALUES(?1, ?1, ?2, ?3, ?4, ?5)",
-    [CN_SQL_CONSUMER_SEEN] = "UPDATE consumer SET seen = ?2 WHERE id = ?1",
+    [CN_SQL_CONSUMER_ADD] =
+        "INSERT INTO consumer(created, seen, pattern, owner, name, topic, server)"
+        " VALUES(?1, ?1, ?2, ?3, ?4, ?5, ?6)",
+    [CN_SQL_CONSUMER_SEEN] = "UPDATE consumer SET seen = ?2, server = ?3 WHERE id = ?1",
     [CN_SQL_CONSUMER_PATTERNS] = "SELECT id, topic FROM consumer WHERE pattern <> 0",
     [CN_SQL_CONSUMER_REMOVE] = "DELETE FROM consumer WHERE id = ?1",
     [CN_SQL_CONSUMER_OF_OWNER] = "SELECT id FROM consumer WHERE owner = ?1",
@@ -184,8 +186,8 @@ static const char *const texts[CN_SQL_COUNT] = {
     [CN_SQL_TIDY_CLAIMS] = "SELECT first, mask FROM claim WHERE mask <> 0",
     [CN_SQL_TIDY_REMOVE] = "DELETE FROM message WHERE seq > ?1 AND seq <= ?2",
     [CN_SQL_TIDY_OWNER] = "SELECT since FROM owner WHERE id = ?1",
-    [CN_SQL_TIDY_GROUPS] = "SELECT id, name, topic FROM consumer WHERE owner IS NULL AND seen < ?1"
-                           " LIMIT 1",
+    [CN_SQL_TIDY_GROUPS] = "SELECT id, name, topic, server FROM consumer"
+                           " WHERE owner IS NULL AND seen < ?1",
 
     /* A group ?2 of subscription ?1, and the members of a broadcast one: `group/...`, where the
      * byte after the slash is 0. */

@@ -400,7 +400,7 @@ enum fl_err cn_tidy(struct cn_broker *broker, struct fl_error *error) FL_MUST_US
 enum fl_err cn_consumer_remove(struct cn_broker *broker, int64_t consumer,
                                struct fl_error *error) FL_MUST_USE;
 
-/* --- inspect.c: these only read --- */
+/* --- backlog.c, peek.c: these only read --- */
 
 enum fl_err cn_backlog(struct cn_broker *broker, struct fl_slice topic, struct fl_slice group,
                        struct connector_backlog *backlog, struct fl_error *error) FL_MUST_USE;
