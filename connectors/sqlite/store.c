@@ -12,6 +12,7 @@
 #include "connectors/sqlite/store.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
@@ -250,8 +251,19 @@ bool cn_store_has_changed(struct cn_store *store)
 
 /* --- opening --- */
 
+/* Messages are nobody else's business: a new file is its owner's, and SQLite gives the log the same
+ * mode. One that exists is not opened, since closing a descriptor of a file that SQLite has open in
+ * this process would drop its locks. */
+static void make_file(const char *path)
+{
+    int fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+    if (fd >= 0)
+        close(fd);
+}
+
 static enum fl_err open_file(struct cn_store *store, struct fl_error *error)
 {
+    make_file(store->path);
     int status = sqlite3_open_v2(store->path, &store->db,
                                  SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX,
                                  cn_vfs_name(store->vfs));
