@@ -42,6 +42,11 @@ class Ledger:
         self.counts[IN_AIR] += 1
         return len(self.states) - 1
 
+    def new_body(self):
+        """For a message that the test publishes by itself: its number and body."""
+        number = self.new()
+        return number, body_of(number)
+
     def settle(self, number, state):
         self.states[number] = state
         self.counts[state] += 1

@@ -8,21 +8,19 @@ must have come the first time before a kill and again within a lease of the star
 import mmap
 import os
 import random
-import shutil
 import signal
-import sqlite3
 import struct
 import subprocess
-import tempfile
 import time
 import unittest
 
-from flood import ACKNOWLEDGED, REFUSED, UNKNOWN, Application, Flood, Ledger, Publishers
-from harness import IS_SANITIZED, SOAK, Story, component, figure, subscription, wait_for
+from broker_file import FileStory
+from flood import ACKNOWLEDGED, REFUSED, UNKNOWN
+from harness import IS_SANITIZED, SOAK, figure, subscription
 
 KILLS = 200 if SOAK else 10 if IS_SANITIZED else 20
 ACKNOWLEDGED_EACH = 500 if IS_SANITIZED else 1010  # at least, before the kill
-CONNECTIONS = 400  # so many that more than the least are outstanding between two batches as well
+CONNECTIONS = 400  # so that enough are outstanding between two batches as well
 OUTSTANDING_LEAST = 100
 LEASE_S = 2
 POINTS = ("insert", "commit", "answer", "verdict", "settle")
@@ -58,30 +56,23 @@ class Points:
         return struct.unpack("i", self.page[4:8])[0] == 1
 
 
-class Kill(Story):
+class Kill(FileStory):
     def setUp(self):
         super().setUp()
-        self.folder = tempfile.mkdtemp(prefix="fairlead-kill-")
-        self.addCleanup(shutil.rmtree, self.folder)
-        self.path = os.path.join(self.folder, "broker.db")
         self.random = random.Random(SEED)
-        self.ledger, self.flood = Ledger(), Flood()
-        self.addCleanup(self.flood.end)
-        self.application = Application(self.flood, self.ledger, subscription("ledger"))
+        self.receiver = self.application(subscription("ledger"))
         self.kills = []  # (killed, the next one was up)
         self.outstanding_least = CONNECTIONS
 
     def start(self, env=None):
-        document = component(kind="pubsub.sqlite", connectionString=self.path,
-                             leaseTime=f"{LEASE_S}s")
-        return self.gateway(app=self.application, documents=(document,), env=env)
+        return self.on_file(app=self.receiver, env=env, leaseTime=f"{LEASE_S}s")
 
     def round(self, points, point):
         gateway = self.start(points.env(point) if point else None)
         if self.kills:
             self.kills[-1][1] = time.monotonic()
         enough = self.ledger.ok + ACKNOWLEDGED_EACH
-        publishers = Publishers(self.flood, self.ledger, gateway.address, CONNECTIONS)
+        publishers = self.publishers(gateway, CONNECTIONS)
         gateway.wait_for(lambda: self.ledger.ok >= enough, f"{enough} acknowledged")
         if point:
             points.arm(self.random.randint(1, PASSES[point]))
@@ -116,16 +107,6 @@ class Kill(Story):
                 worst = max(worst, min(second - up for up in starts))
         return worst
 
-    def check_file(self):
-        with sqlite3.connect(f"file:{self.path}?mode=ro", uri=True) as db:
-            self.assertEqual(db.execute("PRAGMA integrity_check").fetchall(), [("ok",)])
-            for table in ("claim", "waiting", "owner"):
-                rows = db.execute(f"SELECT * FROM {table}").fetchall()
-                self.assertEqual(rows, [], table)
-            left = db.execute("SELECT last - position FROM cursor JOIN topic ON id = topic")
-            self.assertEqual(left.fetchall(), [(0,)])
-        db.close()
-
     def run_ledger(self, points, kills):
         for number in range(kills):
             point = POINTS[number // 2 % len(POINTS)] if points and number % 2 else None
@@ -137,7 +118,7 @@ class Kill(Story):
         self.kills[-1][1] = time.monotonic()
         self.ledger.wait_paid(60)
         # What was unknown and stored comes as well; then the group has nothing left.
-        gateway.wait_for(lambda: self.has_settled(), "the group has settled everything")
+        gateway.wait_for(self.has_settled, "the group has settled everything")
         gateway.end()
         worst = self.check_twice()
         self.check_file()
@@ -146,16 +127,6 @@ class Kill(Story):
         self.assertEqual(self.ledger.counts[REFUSED], 0, self.ledger.statuses)
         self.assertLessEqual(worst, LEASE_S + 1)
         self.say(worst)
-
-    def has_settled(self):
-        db = sqlite3.connect(f"file:{self.path}?mode=ro", uri=True)
-        try:
-            counts = db.execute("SELECT (SELECT count(*) FROM claim), (SELECT count(*) FROM waiting),"
-                                " (SELECT sum(last - position) FROM cursor JOIN topic"
-                                " ON id = topic)").fetchone()
-        finally:
-            db.close()
-        return counts == (0, 0, 0)
 
     def say(self, worst):
         ledger = self.ledger
@@ -167,7 +138,7 @@ class Kill(Story):
                f"{len(ledger.came)}, lost {len(ledger.owed())}, twice {len(ledger.twice())}, the "
                f"latest {worst:.2f} s after the next start (lease {LEASE_S} s)")
 
-    @unittest.skipIf(IS_SANITIZED, "points are hit by LD_PRELOAD, which the sanitizers do not allow")
+    @unittest.skipIf(IS_SANITIZED, "points are hit by LD_PRELOAD, which sanitizers do not allow")
     def test_kills_at_random_times_and_at_named_points(self):
         self.run_ledger(Points(self.folder), KILLS)
 
