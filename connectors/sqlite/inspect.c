@@ -218,6 +218,20 @@ static int read_number(sqlite3 *db, const char *sql, sqlite3_int64 *number)
     return status;
 }
 
+/* Reads a page or a few of each table: a file whose first pages were overwritten is refused at
+ * once, and not opened again and again. Deeper damage is met when what it holds is needed. */
+static int read_tables(sqlite3 *db)
+{
+    sqlite3_int64 ignored;
+    return read_number(db,
+                       "SELECT (SELECT count(value) FROM meta), (SELECT max(since) FROM owner),"
+                       " (SELECT max(id) FROM topic), (SELECT max(seq) FROM message),"
+                       " (SELECT max(id) FROM consumer), (SELECT topic FROM cursor LIMIT 1),"
+                       " (SELECT id FROM claim LIMIT 1), (SELECT seq FROM waiting LIMIT 1),"
+                       " (SELECT max(id) FROM delayed)",
+                       &ignored);
+}
+
 /* As a URI, which is the only way to say immutable. Every byte that could mean something there is
  * percent-encoded. */
 static void make_uri(const char *path, bool is_immutable, char *uri, size_t room)
@@ -245,6 +259,9 @@ static int read_header(const char *path, bool is_immutable, struct header *heade
         status = read_number(db, "PRAGMA user_version", &header->version);
     if (status == SQLITE_OK)
         status = read_number(db, "SELECT count(*) FROM sqlite_schema", &header->entries);
+    if (status == SQLITE_OK && header->application == CN_APPLICATION_ID &&
+        header->version == CN_SCHEMA_VERSION)
+        status = read_tables(db);
     sqlite3_close(db);
     return status;
 }
