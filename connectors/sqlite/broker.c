@@ -21,7 +21,6 @@ enum {
     FIRST_REOPEN_MS = 100,
     MOST_REOPEN_MS = 10000,
     BUSY_PAUSE_MS = 50,
-    TIDY_WHEN_BUSY_MS = 50,
     IDLE_CHECKPOINT_FRAMES = 64,
 };
 
@@ -166,9 +165,10 @@ static bool has_settlements(const struct cn_broker *broker)
     return broker->return_count || is_ready(&broker->dirty) || is_ready(&broker->extended);
 }
 
+/* Without space they wait as publishes do: what is left is for settling. */
 static bool is_delayed_due(const struct cn_broker *broker)
 {
-    return broker->next_due_wall_ms <= broker->store.wall_ms;
+    return !broker->is_out_of_space && broker->next_due_wall_ms <= broker->store.wall_ms;
 }
 
 /* A subscription of before a reconnect that has to be taken up again. */
@@ -188,6 +188,7 @@ static enum fl_err run_invoke(struct cn_broker *broker, struct cn_change *change
 {
     if (fl_slice_eq_str(change->operation, "cancel"))
         return cn_delayed_cancel(broker, change->topic, change->id, error);
+    fl_buffer_clear(&change->data); /* of a turn that failed */
     return cn_peek(broker, change->topic, change->group, change->count, &change->data, error);
 }
 
@@ -284,16 +285,19 @@ static enum fl_err learn_of_others(struct cn_broker *broker, struct fl_error *er
     return err;
 }
 
+/* The size is also looked at whenever the file may have grown by a noticeable part of its bound. */
+static bool is_time_to_tidy(const struct cn_broker *broker)
+{
+    return broker->store.now_ms >= broker->tidy_at_ms ||
+           broker->grown_bytes >= broker->settings.max_bytes / 64;
+}
+
 static enum fl_err tidy(struct cn_broker *broker, struct fl_error *error)
 {
-    if (broker->store.now_ms < broker->tidy_at_ms)
+    if (!is_time_to_tidy(broker))
         return FL_OK;
-    enum fl_err err = cn_tidy(broker, error);
-    /* While much is stored the size is looked at often, and there is always a pause. */
-    int64_t soon = broker->store.now_ms + TIDY_WHEN_BUSY_MS;
-    if (broker->stored_count && broker->tidy_at_ms > soon)
-        broker->tidy_at_ms = soon;
-    return err;
+    broker->grown_bytes = 0;
+    return cn_tidy(broker, error);
 }
 
 static enum fl_err run_steps(struct cn_broker *broker, bool is_foreign, bool takes_over,
@@ -667,9 +671,10 @@ static void close_if_done(struct cn_broker *broker)
     }
     struct fl_error error;
     fl_error_set(&error, FL_ERR_CLOSED, FL_CLASS_RETRY, "the component is closing");
+    /* Claims go before the consumers that they point to. */
+    close_store(broker);
     fail_publishes(broker, &error);
     fail_changes(broker, &error);
-    close_store(broker);
     broker->is_closed = true;
 }
 
@@ -684,7 +689,7 @@ static int64_t next_turn_ms(const struct cn_broker *broker)
     if (!broker->is_open)
         return broker->reopen_at_ms;
     int64_t next = sooner(broker->poll_at_ms, broker->lapse_at_ms);
-    if (broker->next_due_wall_ms != INT64_MAX) {
+    if (broker->next_due_wall_ms != INT64_MAX && !broker->is_out_of_space) {
         int64_t wait_ms = broker->next_due_wall_ms - store->wall_ms;
         next = sooner(next, store->now_ms + (wait_ms < CN_POLL_MS ? wait_ms : CN_POLL_MS));
     }
@@ -692,7 +697,7 @@ static int64_t next_turn_ms(const struct cn_broker *broker)
     FL_LIST_EACH(at, &broker->consumers)
     {
         const struct cn_consumer *consumer = FL_LIST_ENTRY(at, struct cn_consumer, link);
-        if (consumer->id && consumer->in_flight < consumer->window_messages)
+        if (cn_consumer_has_room(consumer))
             next = sooner(next, consumer->next_due_ms);
     }
     if (is_ready(&broker->publishes) || is_ready(&broker->ready) || has_settlements(broker))

@@ -142,6 +142,34 @@ void cn_extend(struct cn_broker *broker, const struct cn_extension *extension)
         fl_list_add_last(&broker->extended, &claim->longer);
 }
 
+/* Something of a group is due: all our consumers of it look, since whoever gave it back may have no
+ * room for it. */
+static void wake_group(struct cn_broker *broker, int64_t id, int64_t due_ms)
+{
+    FL_LIST_EACH(at, &broker->consumers)
+    {
+        struct cn_consumer *consumer = FL_LIST_ENTRY(at, struct cn_consumer, link);
+        if (consumer->id != id)
+            continue;
+        if (consumer->next_due_ms > due_ms)
+            consumer->next_due_ms = due_ms;
+        cn_consumer_consider(consumer);
+    }
+}
+
+/* A lane has less in it: what stood behind the cursor for want of room may have some now. */
+static void look_again(struct cn_broker *broker, int64_t id)
+{
+    FL_LIST_EACH(at, &broker->consumers)
+    {
+        struct cn_consumer *consumer = FL_LIST_ENTRY(at, struct cn_consumer, link);
+        if (consumer->id != id)
+            continue;
+        consumer->must_look = true;
+        cn_consumer_consider(consumer);
+    }
+}
+
 /* The next of the lane may go. */
 static enum fl_err promote(struct cn_broker *broker, int64_t consumer, int64_t lane,
                            struct fl_error *error)
@@ -168,8 +196,7 @@ static enum fl_err write_return(struct cn_broker *broker, const struct cn_return
                                 (int64_t)store->owner, claim->id, (int64_t)back->bit);
     if (err || changes == 0)
         return err;
-    if (claim->consumer->next_due_ms > back->due_ms)
-        claim->consumer->next_due_ms = back->due_ms;
+    wake_group(broker, claim->consumer->id, back->due_ms);
     broker->must_ring = true;
     return CN_EXEC(store, error, CN_SQL_WAITING_ADD, claim->consumer->id,
                    claim->first + index_of(back->bit), (int64_t)claim->lane, back->due_ms,
@@ -188,7 +215,7 @@ static enum fl_err write_done(struct cn_broker *broker, const struct cn_claim *c
         CN_CHANGE(store, &changes, error, CN_SQL_CLAIM_REMOVE, (int64_t)store->owner, claim->id);
     if (err || claim->lane == 0 || changes == 0)
         return err;
-    claim->consumer->must_look = true;
+    look_again(broker, claim->consumer->id);
     broker->must_ring = true;
     return promote(broker, claim->consumer->id, (int64_t)claim->lane, error);
 }
@@ -464,10 +491,11 @@ static enum fl_err take(struct harvest *harvest, const struct cn_topic *topic,
     return FL_OK;
 }
 
-/* The same for every process and version: lanes are stored. FNV-1a; 0 and 1 mean other things. */
-static uint64_t lane_of(struct fl_slice key)
+/* The same for every process and version: lanes are stored. FNV-1a; 0 and 1 mean other things.
+ * Equal keys of two topics are two lanes, so that in one lane the seq is the order. */
+static uint64_t lane_of(int64_t topic, struct fl_slice key)
 {
-    uint64_t hash = 0xcbf29ce484222325;
+    uint64_t hash = (0xcbf29ce484222325 ^ (uint64_t)topic) * 0x100000001b3;
     for (size_t i = 0; i < key.len; i++)
         hash = (hash ^ (unsigned char)key.data[i]) * 0x100000001b3;
     return key.len == 0 ? 0 : hash < 2 ? hash + 2 : hash;
@@ -504,7 +532,7 @@ static enum fl_err meet(struct scan *scan, struct found *found, struct fl_slice 
     struct cn_store *store = &consumer->broker->store;
     enum fl_err err = FL_OK;
     bool is_busy = false;
-    found->lane = lane_of(key);
+    found->lane = lane_of(cn_seq_topic(found->seq), key);
     *goes_on = true;
     if (expires_wall_ms && expires_wall_ms <= store->wall_ms)
         goto passed;
@@ -600,6 +628,10 @@ static enum fl_err claim_topic(struct harvest *harvest, struct cn_reader *reader
     struct cn_store *store = &broker->store;
     struct scan scan = {.harvest = harvest};
     enum fl_err err = cn_topic_load(broker, reader->topic->name, false, &scan.topic, error);
+    if (err == FL_ERR_NOT_FOUND) {
+        fl_list_remove(&reader->ready); /* it was to be made in a transaction that failed */
+        return FL_OK;
+    }
     sqlite3_stmt *row =
         err ? NULL
             : CN_QUERY(store, error, CN_SQL_CURSOR_GET, scan.topic->id, reader->consumer->id);
@@ -667,8 +699,10 @@ static enum fl_err claim_due(struct harvest *harvest, const struct due *due, str
         err = read_message(row, &found, error);
     if (row)
         sqlite3_reset(row);
-    if (!err && is_alive && consumer->feed->is_pattern)
-        topic = cn_topic_by_id(consumer->broker, cn_seq_topic(due->seq));
+    if (!err && is_alive && consumer->feed->is_pattern) {
+        struct cn_topic *known = cn_topic_by_id(consumer->broker, cn_seq_topic(due->seq));
+        topic = known ? known : topic;
+    }
     if (!err)
         err = CN_EXEC(store, error, CN_SQL_WAITING_REMOVE, consumer->id, due->seq);
     if (!err && is_alive)
@@ -677,7 +711,7 @@ static enum fl_err claim_due(struct harvest *harvest, const struct due *due, str
         ce_event_release(&found.event);
     if (!err && !is_alive && due->lane) {
         err = promote(consumer->broker, consumer->id, due->lane, error);
-        consumer->must_look = true;
+        look_again(consumer->broker, consumer->id);
     }
     return err;
 }

@@ -17,6 +17,7 @@ enum {
     SLICE_ROWS = 500,
     SLICE_BYTES = 8 * 1024 * 1024, /* of bodies and metadata; the first row is always taken */
     PUT_OFF_MS = 60000,
+    ROW_BYTES = 64, /* what a row has beside its body and metadata, about */
 };
 
 /* A row of a slice: what becomes of it when all are read. */
@@ -64,6 +65,7 @@ enum fl_err cn_delayed_add(struct cn_broker *broker, struct fl_slice topic, int6
     bind_text(statement, 7, record->metadata);
     bind_body(statement, 8, record);
     enum fl_err err = cn_store_step(store, statement, &has_row, error);
+    broker->grown_bytes += (int64_t)(record->body.len + record->metadata.len) + ROW_BYTES;
     if (!err && due_wall_ms < broker->next_due_wall_ms)
         broker->next_due_wall_ms = due_wall_ms;
     return err;

@@ -110,9 +110,10 @@ void cn_topics_forget(struct cn_broker *broker)
         struct cn_topic *topic = value;
         if (topic->seen != broker->store.transaction)
             continue;
-        if (topic->id)
+        if (topic->made == broker->store.transaction) {
             broker->topics_by_id[topic->id] = NULL;
-        topic->id = 0;
+            topic->id = 0;
+        }
         topic->seen = 0;
         topic->is_dirty = false;
         topic->fresh_count = 0;
@@ -207,7 +208,7 @@ static enum fl_err add_topic(struct cn_broker *broker, struct cn_topic *topic,
         return err;
     set_id(broker, topic, sqlite3_last_insert_rowid(store->db));
     topic->last = 0;
-    topic->seen = store->transaction;
+    topic->seen = topic->made = store->transaction;
     topic->fresh_count = 0;
     err = add_cursors(broker, topic, error);
     return err ? err : cn_topics_learn(broker, error);
@@ -326,12 +327,16 @@ static bool has_something(const struct cn_consumer *consumer)
            consumer->next_due_ms <= consumer->broker->store.now_ms;
 }
 
+bool cn_consumer_has_room(const struct cn_consumer *consumer)
+{
+    return consumer->id && !consumer->is_leaving &&
+           consumer->in_flight < consumer->window_messages &&
+           consumer->in_flight_bytes < consumer->window_bytes;
+}
+
 void cn_consumer_consider(struct cn_consumer *consumer)
 {
-    bool has_room = consumer->id && !consumer->is_leaving &&
-                    consumer->in_flight < consumer->window_messages &&
-                    consumer->in_flight_bytes < consumer->window_bytes;
-    if (!has_room || !has_something(consumer))
+    if (!cn_consumer_has_room(consumer) || !has_something(consumer))
         fl_list_remove(&consumer->ready);
     else if (fl_list_is_empty(&consumer->ready))
         fl_list_add_last(&consumer->broker->ready, &consumer->ready);
@@ -477,12 +482,33 @@ static struct fl_slice row_name(struct cn_consumer *consumer, struct fl_buffer *
     return fl_slice_str(fl_buffer_cstr(text));
 }
 
+static enum fl_err add_cursors_of(struct cn_consumer *consumer, bool is_new, int64_t id,
+                                  struct fl_error *error)
+{
+    struct cn_topic *topic;
+    if (consumer->feed->is_pattern)
+        return add_all_cursors(consumer, is_new, id, error);
+    enum fl_err err = cn_topic_load(consumer->broker, consumer->feed->topic, true, &topic, error);
+    return err ? err : add_cursor(consumer, is_new, id, topic, topic->last, error);
+}
+
+/* The transaction goes on without it, and leaves nothing of it: another attempt makes it anew. */
+static enum fl_err forget_new(struct cn_consumer *consumer, int64_t id, struct fl_error *error)
+{
+    struct fl_error why = *error;
+    free_readers(consumer);
+    enum fl_err err = cn_consumer_remove(consumer->broker, id, error);
+    if (err)
+        return err;
+    *error = why;
+    return why.code;
+}
+
 enum fl_err cn_consumer_attach(struct cn_consumer *consumer, struct fl_error *error)
 {
     struct cn_broker *broker = consumer->broker;
     struct fl_buffer text = {0};
     struct fl_slice name = row_name(consumer, &text);
-    struct cn_topic *topic;
     int64_t id;
     enum fl_err err = find_row(consumer, name, &id, error);
     bool is_new = !err && id == 0;
@@ -494,13 +520,9 @@ enum fl_err cn_consumer_attach(struct cn_consumer *consumer, struct fl_error *er
     fl_buffer_fini(&text);
     if (err)
         return err;
-    if (consumer->feed->is_pattern) {
-        err = add_all_cursors(consumer, is_new, id, error);
-    } else {
-        err = cn_topic_load(broker, consumer->feed->topic, true, &topic, error);
-        if (!err)
-            err = add_cursor(consumer, is_new, id, topic, topic->last, error);
-    }
+    err = add_cursors_of(consumer, is_new, id, error);
+    if (err && is_new && (err == FL_ERR_INVALID || err == FL_ERR_TOO_LARGE))
+        return forget_new(consumer, id, error);
     if (err)
         return err;
     consumer->id = id;

@@ -16,6 +16,7 @@
 #include "connectors/sqlite/sqlite_priv.h"
 
 enum {
+    ROW_BYTES = 64,        /* what a row has beside its body and metadata, about */
     MOST_IN_A_TURN = 2048, /* publishes of one transaction */
     MOST_METADATA = 64,    /* pairs of a delayed message that are looked at */
 };
@@ -63,6 +64,7 @@ enum fl_err cn_message_add(struct cn_broker *broker, struct cn_topic *topic,
     if (err)
         return err;
     topic->last++;
+    broker->grown_bytes += (int64_t)(record->body.len + record->metadata.len) + ROW_BYTES;
     if (!topic->is_dirty) {
         topic->is_dirty = true;
         topic->next_dirty = broker->dirty_topics;

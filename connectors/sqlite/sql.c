@@ -87,14 +87,17 @@ static const char *const texts[CN_SQL_COUNT] = {
     [CN_SQL_FREE_PAGES] = "PRAGMA freelist_count",
 
     [CN_SQL_OWNER_ADD] = "INSERT INTO owner(pid, since, application) VALUES(?1, ?2, ?3)",
-    [CN_SQL_OWNER_REMOVE] = "DELETE FROM owner WHERE id = ?1",
+    /* One that still has something in the file stays, so that others find and bury it. */
+    [CN_SQL_OWNER_REMOVE] = "DELETE FROM owner WHERE id = ?1"
+                            " AND NOT EXISTS (SELECT 1 FROM claim WHERE owner = ?1)"
+                            " AND NOT EXISTS (SELECT 1 FROM consumer WHERE owner = ?1)",
     [CN_SQL_OWNER_OTHERS] = "SELECT id FROM owner WHERE id <> ?1 AND id > ?2"
                             " ORDER BY id LIMIT 1",
 
     [CN_SQL_TOPIC_BY_NAME] = "SELECT id, last FROM topic WHERE name = ?1",
     [CN_SQL_TOPIC_LAST] = "SELECT last FROM topic WHERE id = ?1",
     [CN_SQL_TOPIC_ADD] = "INSERT INTO topic(name, last) VALUES(?1, 0)",
-    [CN_SQL_TOPIC_COUNT] = "SELECT count(*) FROM topic",
+    [CN_SQL_TOPIC_COUNT] = "SELECT max(id) FROM topic",
     [CN_SQL_TOPIC_SET_LAST] = "UPDATE topic SET last = ?2 WHERE id = ?1",
     [CN_SQL_TOPIC_AFTER] = "SELECT id, name, last FROM topic WHERE id > ?1 ORDER BY id",
 

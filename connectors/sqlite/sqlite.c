@@ -110,6 +110,21 @@ static void free_item(struct cn_sqlite *sqlite, struct cn_item *item)
     sqlite->free_item_count++;
 }
 
+/* Kept in the order of deadlines, which is nearly always that of taking. */
+static void join_line(struct cn_sqlite *sqlite, struct cn_item *item)
+{
+    struct fl_list *line = &sqlite->outstanding, *next = line;
+    while (next->prev != line &&
+           FL_LIST_ENTRY(next->prev, struct cn_item, outstanding)->deadline_at_ms >
+               item->deadline_at_ms)
+        next = next->prev;
+    fl_list_add_last(next, &item->outstanding);
+    sqlite->outstanding_count++;
+    if (line->next == &item->outstanding)
+        net_timer_start(sqlite->connector.host->loop, &sqlite->deadline_timer,
+                        item->deadline_at_ms);
+}
+
 static void add_item(struct cn_sqlite *sqlite, const struct connector_publish *publish)
 {
     struct cn_item *item = new_item(sqlite, publish->topic.len + publish->partition_key.len);
@@ -124,8 +139,7 @@ static void add_item(struct cn_sqlite *sqlite, const struct connector_publish *p
     item->event = ce_event_hold(publish->event);
     item->deadline_at_ms = publish->deadline_at_ms;
     fl_list_add_last(&work_of(sqlite)->publishes, &item->link);
-    fl_list_add_last(&sqlite->outstanding, &item->outstanding);
-    sqlite->outstanding_count++;
+    join_line(sqlite, item);
 }
 
 static size_t publish(struct connector *connector, const struct connector_publish *items,
@@ -138,8 +152,6 @@ static size_t publish(struct connector *connector, const struct connector_publis
     while (taken < count && sqlite->outstanding_count < CN_MOST_OUTSTANDING)
         add_item(sqlite, &items[taken++]);
     sqlite->owes_writable |= taken < count;
-    if (taken && !net_timer_is_running(&sqlite->deadline_timer))
-        net_timer_start(connector->host->loop, &sqlite->deadline_timer, items[0].deadline_at_ms);
     return taken;
 }
 
@@ -422,6 +434,16 @@ static enum fl_err invoke(struct connector *connector, const struct connector_ca
 
 /* --- answers --- */
 
+/* For the gateway it is gone. What it sent since may still be on its way to the session, so the
+ * session says when nothing is left of it. */
+static void forget_feed(struct cn_sqlite *sqlite, struct cn_feed *feed)
+{
+    feed->subscription->state = NULL;
+    feed->subscription = NULL;
+    feed->is_leaving = true;
+    add_change(sqlite, CN_UNSUBSCRIBE, feed);
+}
+
 static void give_change(struct cn_sqlite *sqlite, struct cn_change *change)
 {
     struct connector *connector = &sqlite->connector;
@@ -437,12 +459,13 @@ static void give_change(struct cn_sqlite *sqlite, struct cn_change *change)
         /* One that failed is gone, unless it was asked to leave meanwhile: that is answered by
          * itself. */
         if (change->has_failed && !feed->is_leaving)
-            free_feed(feed);
+            forget_feed(sqlite, feed);
         callbacks->subscribed(connector, subscription, change->has_failed ? &change->error : NULL);
         break;
     case CN_UNSUBSCRIBE:
         free_feed(feed);
-        callbacks->unsubscribed(connector, subscription);
+        if (subscription)
+            callbacks->unsubscribed(connector, subscription);
         break;
     case CN_BACKLOG:
         if (change->has_failed)
@@ -458,6 +481,31 @@ static void give_change(struct cn_sqlite *sqlite, struct cn_change *change)
     }
 }
 
+static bool is_subscribe(const struct cn_change *change)
+{
+    return change->kind == CN_SUBSCRIBE;
+}
+
+static bool is_other(const struct cn_change *change)
+{
+    return change->kind != CN_SUBSCRIBE;
+}
+
+static void give_changes(struct cn_sqlite *sqlite, struct cn_answer *answer,
+                         bool (*is_asked_for)(const struct cn_change *change))
+{
+    FL_LIST_EACH_SAFE(at, &answer->changes)
+    {
+        struct cn_change *change = FL_LIST_ENTRY(at, struct cn_change, link);
+        if (!is_asked_for(change))
+            continue;
+        fl_list_remove(at);
+        give_change(sqlite, change);
+        cn_change_free(change);
+    }
+}
+
+/* Deliveries stand after `subscribed` and before `unsubscribed`. */
 void cn_sqlite_on_answer(struct net_post *post)
 {
     struct cn_answer *answer = FL_CONTAINER(post, struct cn_answer, post);
@@ -467,13 +515,9 @@ void cn_sqlite_on_answer(struct net_post *post)
     if (answer->has_state && answer->is_up)
         callbacks->state(connector, true, NULL);
     give_published(sqlite, answer);
+    give_changes(sqlite, answer, is_subscribe);
     give_deliveries(sqlite, answer);
-    for (struct fl_list *first; (first = fl_list_first(&answer->changes));) {
-        struct cn_change *change = FL_LIST_ENTRY(first, struct cn_change, link);
-        fl_list_remove(first);
-        give_change(sqlite, change);
-        cn_change_free(change);
-    }
+    give_changes(sqlite, answer, is_other);
     for (struct fl_list *first; (first = fl_list_first(&answer->published));)
         free_item(sqlite, FL_LIST_ENTRY(first, struct cn_item, link));
     if (answer->has_state && !answer->is_up)

@@ -151,6 +151,7 @@ struct cn_feed {
 struct cn_topic {
     struct fl_slice name; /* inside this allocation */
     int64_t id;           /* 0: not known to be in the file */
+    uint64_t made;        /* the transaction that added it, if it was one of ours */
     uint64_t seen;
     int64_t last;
     bool is_dirty; /* `last` has to be written */
@@ -266,6 +267,7 @@ struct cn_broker {
     int64_t worked_at_ms;
     bool is_called;       /* the bell rang: another process has committed something */
     bool has_looked;      /* once, for what dead owners left */
+    int64_t grown_bytes;  /* stored since the last look at the size */
     int64_t tidy_at_ms;   /* retention's next look */
     int64_t tidy_topic;   /* and where it goes on */
     bool is_over_size;    /* maxBytes is reached: publishing is refused */
@@ -341,6 +343,8 @@ enum fl_err cn_consumer_attach(struct cn_consumer *consumer, struct fl_error *er
 void cn_consumer_free(struct cn_consumer *consumer);
 /* Forgets what was known of the file: the connection is gone. */
 void cn_consumer_reset(struct cn_consumer *consumer);
+/* It is attached and may claim more. */
+bool cn_consumer_has_room(const struct cn_consumer *consumer);
 /* Has room and something to look at: joins the line of those who claim. */
 void cn_consumer_consider(struct cn_consumer *consumer);
 /* NULL: this process has not met it. */

@@ -184,9 +184,14 @@ void cn_store_rollback(struct cn_store *store)
         if (store->statements[i])
             sqlite3_reset(store->statements[i]);
     }
-    /* Some failures have rolled back already; then this fails, which is fine. */
-    enum fl_err err = cn_store_exec(store, CN_SQL_ROLLBACK, NULL, 0, NULL, &ignored);
-    (void)err;
+    /* Some failures, a full disk among them, have rolled back already; and what went wrong before
+     * is what has to be known afterwards. */
+    bool lacks_space = store->lacks_space;
+    if (!sqlite3_get_autocommit(store->db)) {
+        enum fl_err err = cn_store_exec(store, CN_SQL_ROLLBACK, NULL, 0, NULL, &ignored);
+        (void)err;
+    }
+    store->lacks_space = lacks_space;
     store->is_in_transaction = false;
     cn_guard_unlock(&store->guard);
 }
