@@ -4,6 +4,9 @@
  * if it has one. Traits decide which promises apply; what does not apply is skipped by name, and a
  * trait that is claimed and does not hold is a failure.
  *
+ * Some promises need another process: the suite starts the program itself as a child, so its main
+ * begins with `connector_suite_child`.
+ *
  * Thread: one.
  */
 #ifndef CONNECTOR_SUITE_H
@@ -17,22 +20,32 @@ struct suite_subject;
 /* NULL, or why the whole suite is skipped ("redis-server is not installed"). May fill `values`. */
 typedef const char *suite_start_fn(struct suite_subject *subject);
 typedef void suite_act_fn(struct suite_subject *subject);
+/* Writes the start position at which message `number` (from 1) of a topic comes first. */
+typedef void suite_position_fn(size_t number, char *text, size_t room);
 
 struct suite_subject {
     const char *name; /* in the output */
     const struct connector_type *type;
     const struct config_value *values; /* as they would stand in YAML */
     size_t value_count;
-    int64_t patience_ms;   /* longest wait for what has to come; 0 = 5 s */
-    int64_t quiet_ms;      /* how long nothing must come to believe that nothing will; 0 = 20 ms */
-    suite_start_fn *start; /* all four may be NULL */
+    const char *themes;  /* only promises of these themes, such as "leases processes"; NULL: all */
+    int64_t patience_ms; /* longest wait for what has to come; 0 = 5 s */
+    int64_t quiet_ms;    /* how long nothing must come to believe that nothing will; 0 = 20 ms */
+    suite_start_fn *start; /* all that follow may be NULL, then what needs them is skipped */
+    suite_position_fn *position;
     suite_act_fn *stop;
-    suite_act_fn *kill_broker; /* without warning; NULL: what needs it is skipped */
+    suite_act_fn *kill_broker; /* without warning; what it has confirmed is there when it revives */
     suite_act_fn *revive_broker;
+    suite_act_fn *hang_broker; /* it keeps its connections and answers nothing */
+    suite_act_fn *resume_broker;
     void *context; /* the subject's own */
 };
 
 /* Runs all; the number of failures, as cmocka's group has it. */
 int connector_suite_run(struct suite_subject *subject);
+
+/* True when this process is a child of a suite; then its work is done, and *status is for main to
+ * return. */
+bool connector_suite_child(int argc, char **argv, const struct connector_type *type, int *status);
 
 #endif

@@ -48,8 +48,9 @@ static void hear(struct fake_gateway *fake, const char *what)
 }
 
 /* Ends every callback. */
-static void check_condition(struct fake_gateway *fake)
+static void check_condition(struct fake_gateway *any)
 {
+    struct fake_gateway *fake = any->root;
     if (fake->condition && fake->condition(fake->condition_object, fake->condition_number))
         net_loop_stop(fake->loop);
 }
@@ -61,22 +62,24 @@ static void on_patience(struct net_timer *timer)
     net_loop_stop(FL_CONTAINER(timer, struct fake_gateway, timer)->loop);
 }
 
-static void run_for(struct fake_gateway *fake, int64_t duration_ms)
+static void run_for(struct fake_gateway *any, int64_t duration_ms)
 {
+    struct fake_gateway *fake = any->root;
     net_timer_start(fake->loop, &fake->timer, net_loop_now_ms(fake->loop) + duration_ms);
     net_loop_run(fake->loop);
     net_timer_stop(fake->loop, &fake->timer);
 }
 
-bool fake_wait(struct fake_gateway *fake, fake_condition_fn *condition, const void *object,
+bool fake_wait(struct fake_gateway *any, fake_condition_fn *condition, const void *object,
                size_t number)
 {
+    struct fake_gateway *fake = any->root;
     if (condition(object, number))
         return true;
     fake->condition = condition;
     fake->condition_object = object;
     fake->condition_number = number;
-    run_for(fake, fake->patience_ms);
+    run_for(fake, any->patience_ms);
     fake->condition = NULL;
     return condition(object, number);
 }
@@ -84,6 +87,84 @@ bool fake_wait(struct fake_gateway *fake, fake_condition_fn *condition, const vo
 void fake_run_quietly(struct fake_gateway *fake, int64_t duration_ms)
 {
     run_for(fake, duration_ms);
+}
+
+static bool is_up(const void *object, size_t number)
+{
+    const struct fake_gateway *fake = object;
+    return fake->is_up == (number != 0);
+}
+
+bool fake_wait_up(struct fake_gateway *fake)
+{
+    return fake_wait(fake, is_up, fake, 1);
+}
+
+bool fake_wait_down(struct fake_gateway *fake)
+{
+    return fake_wait(fake, is_up, fake, 0);
+}
+
+/* --- what is in flight --- */
+
+static void count_out(struct fake_delivery *delivery)
+{
+    struct fake_subscription *subscription = delivery->subscription;
+    subscription->in_flight--;
+    subscription->in_flight_bytes -= delivery->what.event->body.len;
+}
+
+static bool is_out(const struct fake_delivery *delivery)
+{
+    return !delivery->is_settled && !delivery->is_lost;
+}
+
+/* Those that were touched last at `until_ms` or before are not ours any more. */
+static void lose(struct fake_subscription *subscription, int64_t until_ms)
+{
+    for (size_t i = 0; i < subscription->count; i++) {
+        struct fake_delivery *delivery = subscription->deliveries[i];
+        if (!is_out(delivery) || delivery->touched_ms > until_ms)
+            continue;
+        delivery->is_lost = true;
+        count_out(delivery);
+    }
+}
+
+void fake_extend(struct fake_delivery *delivery)
+{
+    struct fake_gateway *fake = delivery->subscription->fake;
+    delivery->touched_ms = net_loop_now_ms(fake->loop);
+    enter(fake);
+    fake->connector->type->extend(fake->connector, &delivery->subscription->head,
+                                  &delivery->what.token, 1);
+    leave(fake);
+}
+
+static void extend_all(struct fake_gateway *fake)
+{
+    for (size_t i = 0; i < fake->subscription_count; i++) {
+        struct fake_subscription *subscription = fake->subscriptions[i];
+        for (size_t j = 0; j < subscription->count && subscription->in_flight; j++) {
+            if (is_out(subscription->deliveries[j]) && !subscription->unsubscribed)
+                fake_extend(subscription->deliveries[j]);
+        }
+    }
+}
+
+static void start_extend_timer(struct fake_gateway *fake)
+{
+    if (fake->connector->traits.lease_ms)
+        net_timer_start(fake->loop, &fake->extend_timer,
+                        net_loop_now_ms(fake->loop) + fake->connector->traits.lease_ms / 3);
+}
+
+static void on_extend(struct net_timer *timer)
+{
+    struct fake_gateway *fake = FL_CONTAINER(timer, struct fake_gateway, extend_timer);
+    if (fake->is_up && !fake->is_hung && !fake->closed)
+        extend_all(fake);
+    start_extend_timer(fake);
 }
 
 /* --- what the connector says --- */
@@ -95,11 +176,14 @@ static void on_state(struct connector *connector, bool is_up, const struct fl_er
     if (is_up == (error != NULL))
         fake_complain(fake, "state: an error stands beside %s",
                       is_up ? "up" : "no reason for down");
-    if (is_up == fake->is_up)
-        fake_complain(fake, "state: told twice");
-    fake->is_up = is_up;
+    /* It may say more than once why it is down. */
+    if (is_up && fake->is_up)
+        fake_complain(fake, "state: told twice that it is up");
     fake->ups += is_up;
-    fake->downs += !is_up;
+    fake->downs += !is_up && fake->is_up;
+    fake->is_up = is_up;
+    for (size_t i = 0; i < fake->subscription_count && !is_up; i++)
+        lose(fake->subscriptions[i], INT64_MAX);
     check_condition(fake);
 }
 
@@ -115,6 +199,7 @@ static void on_published(struct connector *connector, const struct connector_pub
         if ((items[i].code == FL_OK) != (items[i].text == NULL))
             fake_complain(fake, "published: a text stands beside success, or none beside failure");
         publish->code = items[i].code;
+        publish->class = items[i].class;
         ce_event_release(&publish->what.event);
         fake->answered_count++;
     }
@@ -150,8 +235,15 @@ static void on_writable(struct connector *connector)
 
 static void on_invoked(struct connector *connector, const struct connector_invoked *answer)
 {
-    (void)answer;
-    fake_complain(fake_of(connector), "invoked was called, nothing was invoked");
+    struct fake_gateway *fake = fake_of(connector);
+    struct fake_call *call = answer->token;
+    hear(fake, "invoked");
+    if (call->answers++)
+        fake_complain(fake, "invoked was called twice");
+    call->code = answer->error ? answer->error->code : FL_OK;
+    call->class = answer->error ? answer->error->class : FL_CLASS_RETRY;
+    call->data = fl_arena_copy(&fake->arena, answer->data);
+    check_condition(fake);
 }
 
 static void on_subscribed(struct connector *connector, struct connector_subscription *head,
@@ -185,6 +277,10 @@ static void watch_window(struct fake_subscription *subscription, size_t body_len
         fake_complain(fake, "a delivery came after unsubscribe");
     if (!subscription->subscribed)
         fake_complain(fake, "a delivery came before subscribed");
+    int64_t lease_ms = fake->connector->traits.lease_ms;
+    if (lease_ms && (subscription->in_flight >= subscription->window_messages ||
+                     subscription->in_flight_bytes >= subscription->window_bytes))
+        lose(subscription, net_loop_now_ms(fake->loop) - lease_ms * 4 / 5);
     if (subscription->in_flight >= subscription->window_messages)
         fake_complain(fake, "a delivery came beyond a window of %u messages",
                       subscription->window_messages);
@@ -207,7 +303,7 @@ static struct fake_delivery *note_delivery(struct fake_subscription *subscriptio
     delivery->what = *item;
     delivery->what.topic = fl_arena_copy(&fake->arena, item->topic);
     delivery->subscription = subscription;
-    delivery->at_ms = net_loop_now_ms(fake->loop);
+    delivery->at_ms = delivery->touched_ms = net_loop_now_ms(fake->loop);
     subscription->deliveries = fl_realloc(
         subscription->deliveries, sizeof *subscription->deliveries * (subscription->count + 1));
     subscription->deliveries[subscription->count++] = delivery;
@@ -240,10 +336,9 @@ static void on_revoked(struct connector *connector, struct connector_subscriptio
     hear(fake, "revoked");
     for (size_t i = 0; i < subscription->count; i++) {
         struct fake_delivery *delivery = subscription->deliveries[i];
-        if (delivery->what.lane == lane && !delivery->is_settled) {
+        if (delivery->what.lane == lane && is_out(delivery)) {
             delivery->is_settled = true;
-            subscription->in_flight--;
-            subscription->in_flight_bytes -= delivery->what.event->body.len;
+            count_out(delivery);
         }
     }
     enter(fake);
@@ -325,7 +420,10 @@ static enum fl_err open_connector(struct fake_gateway *fake, const struct connec
 static void free_memory(struct fake_gateway **fake)
 {
     struct fake_gateway *old = *fake;
-    net_loop_free(&old->loop);
+    if (old->loop)
+        net_timer_stop(old->loop, &old->extend_timer);
+    if (old->root == old)
+        net_loop_free(&old->loop);
     fl_free(old->connector);
     fl_free(old->settings);
     fl_free(old->publishes);
@@ -334,22 +432,17 @@ static void free_memory(struct fake_gateway **fake)
     FL_FREE(*fake);
 }
 
-struct fake_gateway *fake_gateway_new(const struct connector_type *type,
+/* Opens the connector on the loop that is there; gives everything back on failure. */
+static struct fake_gateway *open_fake(struct fake_gateway *fake, const struct connector_type *type,
                                       const struct config_value *values, size_t value_count,
-                                      int64_t patience_ms, int64_t quiet_ms, struct fl_error *error)
+                                      struct fl_error *error)
 {
-    struct fake_gateway *fake = fl_zalloc(sizeof *fake);
-    fake->patience_ms = patience_ms;
-    fake->quiet_ms = quiet_ms;
     fake->timer.expired = on_patience;
+    fake->extend_timer.expired = on_extend;
     fake->settings = fl_zalloc(type->settings_size + 1);
     fl_budget_init(&fake->budget, (size_t)256 << 20);
     fl_log_init(&fake->log, "0");
     fake->log.level = FL_LOG_FATAL;
-    if (net_loop_new(&fake->loop, error)) {
-        free_memory(&fake);
-        return NULL;
-    }
     fake->host = (struct connector_host){
         .callbacks = &callbacks,
         .loop = fake->loop,
@@ -359,13 +452,44 @@ struct fake_gateway *fake_gateway_new(const struct connector_type *type,
     };
     if (bind_settings(fake, type, values, value_count, error) || open_connector(fake, type, error))
         free_memory(&fake);
+    else
+        start_extend_timer(fake);
     return fake;
+}
+
+struct fake_gateway *fake_gateway_new(const struct connector_type *type,
+                                      const struct config_value *values, size_t value_count,
+                                      int64_t patience_ms, int64_t quiet_ms, struct fl_error *error)
+{
+    struct fake_gateway *fake = fl_zalloc(sizeof *fake);
+    fake->root = fake;
+    fake->patience_ms = patience_ms;
+    fake->quiet_ms = quiet_ms;
+    if (net_loop_new(&fake->loop, error)) {
+        fl_free(fake);
+        return NULL;
+    }
+    return open_fake(fake, type, values, value_count, error);
+}
+
+struct fake_gateway *fake_gateway_beside(struct fake_gateway *first,
+                                         const struct config_value *values, size_t value_count,
+                                         struct fl_error *error)
+{
+    struct fake_gateway *fake = fl_zalloc(sizeof *fake);
+    fake->root = first->root;
+    fake->loop = first->loop;
+    fake->patience_ms = first->patience_ms;
+    fake->quiet_ms = first->quiet_ms;
+    return open_fake(fake, first->connector->type, values, value_count, error);
 }
 
 static void give_back_all(struct fake_gateway *fake)
 {
     for (size_t i = 0; i < fake->subscription_count; i++) {
         struct fake_subscription *subscription = fake->subscriptions[i];
+        if (subscription->has_failed)
+            continue;
         if (!subscription->has_left)
             fake_unsubscribe(subscription);
         if (!subscription->unsubscribed)
@@ -414,13 +538,16 @@ struct fl_slice fake_topic(struct fake_gateway *fake, const char *name)
 /* --- publishing --- */
 
 static struct fake_publish *add_to_line(struct fake_gateway *fake, struct fl_slice topic,
+                                        struct fl_slice key, int64_t deadline_ms,
                                         struct ce_event *event)
 {
     struct fake_publish *publish = FL_ARENA_NEW(&fake->arena, struct fake_publish);
     publish->what = (struct connector_publish){
         .topic = fl_arena_copy(&fake->arena, topic),
         .event = event,
-        .deadline_at_ms = net_loop_now_ms(fake->loop) + fake->patience_ms,
+        .partition_key = key.len ? fl_arena_copy(&fake->arena, key) : FL_SLICE_NULL,
+        .deadline_at_ms =
+            net_loop_now_ms(fake->loop) + (deadline_ms ? deadline_ms : fake->patience_ms),
         .token = publish,
     };
     fake->publishes =
@@ -429,19 +556,28 @@ static struct fake_publish *add_to_line(struct fake_gateway *fake, struct fl_sli
     return publish;
 }
 
-static struct ce_event *event_of(struct fake_gateway *fake, struct fl_slice body)
+static void line_up(struct fake_gateway *fake, const struct fake_message *message)
 {
     struct ce_event *event = NULL;
-    enum fl_err err =
-        ce_event_new(body, FL_SLICE_LIT("text/plain"), NULL, 0, &fake->budget, &event);
+    enum fl_err err = ce_event_new(message->body, FL_SLICE_LIT("text/plain"), message->metadata,
+                                   message->metadata_count, &fake->budget, &event);
     FL_ASSERT(err == FL_OK);
-    return event;
+    add_to_line(fake, message->topic, message->key, message->deadline_ms, event);
 }
 
 struct fake_publish *fake_publish_event(struct fake_gateway *fake, struct fl_slice topic,
                                         struct ce_event *event)
 {
-    struct fake_publish *publish = add_to_line(fake, topic, event);
+    struct fake_publish *publish = add_to_line(fake, topic, FL_SLICE_NULL, 0, event);
+    offer_line(fake);
+    return publish;
+}
+
+struct fake_publish *fake_publish_message(struct fake_gateway *fake,
+                                          const struct fake_message *message)
+{
+    line_up(fake, message);
+    struct fake_publish *publish = fake->publishes[fake->publish_count - 1];
     offer_line(fake);
     return publish;
 }
@@ -449,19 +585,18 @@ struct fake_publish *fake_publish_event(struct fake_gateway *fake, struct fl_sli
 struct fake_publish *fake_publish(struct fake_gateway *fake, struct fl_slice topic,
                                   struct fl_slice body)
 {
-    return fake_publish_event(fake, topic, event_of(fake, body));
+    return fake_publish_message(fake, &(struct fake_message){.topic = topic, .body = body});
 }
 
 void fake_publish_keyed(struct fake_gateway *fake, struct fl_slice topic, size_t count, size_t keys)
 {
-    char text[24];
+    char text[24], key[24];
     for (size_t i = 0; i < count; i++) {
-        int len = snprintf(text, sizeof text, "%zu", i);
-        struct fake_publish *publish =
-            add_to_line(fake, topic, event_of(fake, fl_slice_of(text, (size_t)len)));
+        struct fake_message message = {.topic = topic};
+        message.body = fl_slice_of(text, (size_t)snprintf(text, sizeof text, "%zu", i));
         if (keys)
-            publish->what.partition_key =
-                fl_slice_str(fl_arena_printf(&fake->arena, "key-%zu", i % keys));
+            message.key = fl_slice_of(key, (size_t)snprintf(key, sizeof key, "key-%zu", i % keys));
+        line_up(fake, &message);
     }
     offer_line(fake);
 }
@@ -492,17 +627,15 @@ size_t fake_number(const struct fake_delivery *delivery)
 
 /* --- subscribing --- */
 
-struct fake_subscription *fake_subscribe(struct fake_gateway *fake, struct fl_slice topic,
-                                         const char *group, enum connector_mode mode)
+static struct fake_subscription *add_subscription(struct fake_gateway *fake,
+                                                  const struct connector_subscription *head)
 {
     struct fake_subscription *subscription = FL_ARENA_NEW(&fake->arena, struct fake_subscription);
     subscription->fake = fake;
-    subscription->head = (struct connector_subscription){
-        .topic = fl_arena_copy(&fake->arena, topic),
-        .group = fl_slice_str(group),
-        .mode = mode,
-        .context = subscription,
-    };
+    subscription->head = *head;
+    subscription->head.topic = fl_arena_copy(&fake->arena, head->topic);
+    subscription->head.start_value = fl_arena_copy(&fake->arena, head->start_value);
+    subscription->head.context = subscription;
     fake->subscriptions = fl_realloc(fake->subscriptions,
                                      sizeof *fake->subscriptions * (fake->subscription_count + 1));
     fake->subscriptions[fake->subscription_count++] = subscription;
@@ -510,6 +643,24 @@ struct fake_subscription *fake_subscribe(struct fake_gateway *fake, struct fl_sl
     fake->connector->type->subscribe(fake->connector, &subscription->head);
     leave(fake);
     return subscription;
+}
+
+struct fake_subscription *fake_subscribe(struct fake_gateway *fake, struct fl_slice topic,
+                                         const char *group, enum connector_mode mode)
+{
+    return add_subscription(fake, &(struct connector_subscription){
+                                      .topic = topic, .group = fl_slice_str(group), .mode = mode});
+}
+
+struct fake_subscription *fake_subscribe_from(struct fake_gateway *fake, struct fl_slice topic,
+                                              const char *group, enum connector_start start,
+                                              const char *value)
+{
+    return add_subscription(fake,
+                            &(struct connector_subscription){.topic = topic,
+                                                             .group = fl_slice_str(group),
+                                                             .start = start,
+                                                             .start_value = fl_slice_str(value)});
 }
 
 void fake_window(struct fake_subscription *subscription, uint32_t messages, size_t bytes)
@@ -526,11 +677,9 @@ void fake_settle(struct fake_delivery *delivery, enum connector_outcome outcome,
 {
     struct fake_subscription *subscription = delivery->subscription;
     struct fake_gateway *fake = subscription->fake;
-    if (!delivery->is_settled) {
-        delivery->is_settled = true;
-        subscription->in_flight--;
-        subscription->in_flight_bytes -= delivery->what.event->body.len;
-    }
+    if (is_out(delivery))
+        count_out(delivery);
+    delivery->is_settled = true;
     struct connector_settlement item = {
         .subscription = &subscription->head,
         .token = delivery->what.token,
@@ -612,6 +761,32 @@ bool fake_ask_backlog(struct fake_gateway *fake, struct fl_slice topic, struct f
     fake->connector->type->backlog(fake->connector, topic, group, backlog);
     leave(fake);
     return fake_wait(fake, has_backlog, backlog, 1);
+}
+
+static bool is_call_answered(const void *object, size_t number)
+{
+    const struct fake_call *call = object;
+    return call->answers >= number;
+}
+
+bool fake_invoke(struct fake_gateway *fake, const char *operation,
+                 const struct ce_metadata *metadata, size_t metadata_count, struct fake_call *call)
+{
+    struct connector_call what = {.operation = fl_slice_str(operation),
+                                  .metadata = metadata,
+                                  .metadata_count = metadata_count,
+                                  .deadline_at_ms = net_loop_now_ms(fake->loop) + fake->patience_ms,
+                                  .token = call};
+    struct fl_error error = {0};
+    *call = (struct fake_call){0};
+    enter(fake);
+    enum fl_err err = fake->connector->type->invoke(fake->connector, &what, &error);
+    leave(fake);
+    if (err) {
+        *call = (struct fake_call){.answers = 1, .code = err, .class = error.class};
+        return true;
+    }
+    return fake_wait(fake, is_call_answered, call, 1);
 }
 
 void fake_close(struct fake_gateway *fake, int64_t after_ms)

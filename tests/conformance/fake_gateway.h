@@ -6,6 +6,10 @@
  * broken is noted in `complaint`, because an assertion must not jump out of a callback; the suite
  * looks at it when a test ends.
  *
+ * As a gateway does, it extends the leases of what it has not settled every third of lease_ms, and
+ * forgets what it holds when the connector goes down. Several fakes may share one loop; a wait for
+ * one of them runs them all.
+ *
  * Thread: one.
  */
 #ifndef FAKE_GATEWAY_H
@@ -25,13 +29,25 @@ struct fake_publish {
     struct connector_publish what;
     unsigned answers;
     enum fl_err code;
+    enum fl_error_class class;
+};
+
+/* What `fake_publish_message` publishes; all copied. */
+struct fake_message {
+    struct fl_slice topic, body, key;
+    const struct ce_metadata *metadata;
+    size_t metadata_count;
+    int64_t deadline_ms; /* from now on; 0: the patience */
 };
 
 struct fake_delivery {
     struct connector_delivery what; /* one reference of the event; the topic is copied */
     struct fake_subscription *subscription;
-    int64_t at_ms; /* when it came */
+    int64_t at_ms;      /* when it came */
+    int64_t touched_ms; /* when its lease began: then, or when it was extended */
     bool is_settled;
+    bool
+        is_lost; /* its lease may have ended, or its generation has: the window has its room back */
 };
 
 /* Called for each delivery, inside the connector's callback. */
@@ -47,11 +63,20 @@ struct fake_subscription {
     struct fake_delivery **deliveries; /* in the order in which they came */
     size_t count;
     fake_delivery_fn *on_delivery; /* may be NULL */
+    void *context;                 /* the test's */
 };
 
 struct fake_backlog {
     struct connector_backlog what;
     unsigned answers;
+};
+
+/* The answer to an operation. */
+struct fake_call {
+    unsigned answers;
+    enum fl_err code; /* FL_OK, or what went wrong */
+    enum fl_error_class class;
+    struct fl_slice data; /* lives until the end of the test */
 };
 
 /* Whether what a test waits for has come. */
@@ -60,12 +85,14 @@ typedef bool fake_condition_fn(const void *object, size_t number);
 struct fake_gateway {
     struct connector_host host;
     struct net_loop *loop;
+    struct fake_gateway *root; /* whose loop it is: itself, or the one it stands beside */
     struct fl_log log;
     struct fl_budget budget;
     struct fl_arena arena; /* what lives until the end of a test */
     struct connector *connector;
     void *settings;
     int64_t patience_ms, quiet_ms;
+    bool is_hung; /* extends no lease by itself */
 
     bool is_up;
     unsigned ups, downs, closed;
@@ -78,10 +105,12 @@ struct fake_gateway {
     struct fake_subscription **subscriptions;
     size_t subscription_count;
 
+    /* Of the root: what is waited for, and until when. */
     fake_condition_fn *condition;
     const void *condition_object;
     size_t condition_number;
     struct net_timer timer;
+    struct net_timer extend_timer;
 };
 
 /* Opens a connector of this type; NULL with `error` filled when its settings or `open` refuse. */
@@ -90,11 +119,19 @@ struct fake_gateway *fake_gateway_new(const struct connector_type *type,
                                       int64_t patience_ms, int64_t quiet_ms,
                                       struct fl_error *error);
 
+/* Another one on the loop of `first`, which must outlive it. */
+struct fake_gateway *fake_gateway_beside(struct fake_gateway *first,
+                                         const struct config_value *values, size_t value_count,
+                                         struct fl_error *error);
+
 /* Gives everything back and closes the connector if the test did not; frees all. Returns what was
  * wrong first during the whole life (at most `room` bytes with the NUL), or an empty string. */
 void fake_gateway_free(struct fake_gateway **fake, char *complaint, size_t room);
 
 void fake_complain(struct fake_gateway *fake, const char *format, ...) FL_PRINTF(2, 3);
+
+bool fake_wait_up(struct fake_gateway *fake);
+bool fake_wait_down(struct fake_gateway *fake);
 
 /* Runs the loop until the condition holds; false when the patience ends before. */
 bool fake_wait(struct fake_gateway *fake, fake_condition_fn *condition, const void *object,
@@ -111,6 +148,8 @@ struct fake_publish *fake_publish(struct fake_gateway *fake, struct fl_slice top
                                   struct fl_slice body);
 struct fake_publish *fake_publish_event(struct fake_gateway *fake, struct fl_slice topic,
                                         struct ce_event *event);
+struct fake_publish *fake_publish_message(struct fake_gateway *fake,
+                                          const struct fake_message *message);
 /* `count` messages with the bodies "0", "1", … in as few calls as possible; the keyed ones take
  * turns with `keys` partition keys. */
 void fake_publish_numbers(struct fake_gateway *fake, struct fl_slice topic, size_t count);
@@ -120,8 +159,13 @@ bool fake_wait_answers(struct fake_gateway *fake);
 
 struct fake_subscription *fake_subscribe(struct fake_gateway *fake, struct fl_slice topic,
                                          const char *group, enum connector_mode mode);
+/* The same for a group that begins there, if it is new; the value is copied. */
+struct fake_subscription *fake_subscribe_from(struct fake_gateway *fake, struct fl_slice topic,
+                                              const char *group, enum connector_start start,
+                                              const char *value);
 void fake_window(struct fake_subscription *subscription, uint32_t messages, size_t bytes);
 void fake_settle(struct fake_delivery *delivery, enum connector_outcome outcome, int64_t delay_ms);
+void fake_extend(struct fake_delivery *delivery);
 /* All that is in flight, oldest first. */
 void fake_settle_all(struct fake_subscription *subscription, enum connector_outcome outcome);
 void fake_unsubscribe(struct fake_subscription *subscription);
@@ -131,6 +175,9 @@ bool fake_wait_unsubscribed(struct fake_subscription *subscription);
 bool fake_wait_deliveries(struct fake_subscription *subscription, size_t count);
 bool fake_ask_backlog(struct fake_gateway *fake, struct fl_slice topic, struct fl_slice group,
                       struct fake_backlog *backlog);
+/* Invokes an operation and waits for its answer; false when none came. */
+bool fake_invoke(struct fake_gateway *fake, const char *operation,
+                 const struct ce_metadata *metadata, size_t metadata_count, struct fake_call *call);
 void fake_close(struct fake_gateway *fake, int64_t after_ms);
 bool fake_wait_closed(struct fake_gateway *fake);
 
