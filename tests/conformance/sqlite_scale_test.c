@@ -244,15 +244,20 @@ static void on_patience(struct net_timer *timer)
     net_loop_stop(driver->loop);
 }
 
-/* The log's size is taken ten times a second for as long as anything is waited for. */
-static void on_watch(struct net_timer *timer)
+static void note_log_size(struct driver *driver)
 {
-    struct driver *driver = FL_CONTAINER(timer, struct driver, watch);
     char path[128];
     struct stat status;
     snprintf(path, sizeof path, "%s-wal", run.path);
     if (stat(path, &status) == 0 && status.st_size > driver->most_wal_bytes)
         driver->most_wal_bytes = status.st_size;
+}
+
+/* Ten times a second for as long as anything is waited for. */
+static void on_watch(struct net_timer *timer)
+{
+    struct driver *driver = FL_CONTAINER(timer, struct driver, watch);
+    note_log_size(driver);
     net_timer_start(driver->loop, timer, net_loop_now_ms(driver->loop) + 100);
     check(driver);
 }
@@ -268,6 +273,7 @@ static void wait_until(struct driver *driver, bool (*is_done)(const struct drive
     net_timer_stop(driver->loop, &driver->patience);
     net_timer_stop(driver->loop, &driver->watch);
     driver->is_done = NULL;
+    note_log_size(driver);
     assert_false(driver->is_late);
 }
 
