@@ -733,7 +733,8 @@ static void turn(void *owner, struct fl_mailbox_entry *work, struct connector_se
         broker->is_called |= cn_store_has_changed(&broker->store);
     if (broker->is_open && broker->store.now_ms >= broker->poll_at_ms) {
         takes_over = poll_file(broker);
-        checkpoint_when_idle(broker);
+        if (broker->is_open)
+            checkpoint_when_idle(broker);
     }
     if (broker->is_open) {
         if (broker->store.now_ms >= broker->lapse_at_ms)
