@@ -282,10 +282,13 @@ void cn_guard_drop_ballast(struct cn_guard *guard)
 
 void cn_guard_note_file(struct cn_guard *guard)
 {
+    char name[NAME_BYTES];
     struct stat found;
-    guard->file = (struct cn_guard_identity){0};
+    guard->file = guard->log = (struct cn_guard_identity){0};
     if (stat(guard->path, &found) == 0)
         guard->file = identity_of(&found);
+    if (make_name(guard->path, "-wal", name) && stat(name, &found) == 0)
+        guard->log = identity_of(&found);
 }
 
 /* Only what is certain counts: a folder that cannot be read at the moment is not a new file. */
@@ -300,8 +303,24 @@ static bool is_other(const char *path, const char *suffix, const struct cn_guard
     return found.st_dev != identity->device || found.st_ino != identity->inode;
 }
 
+bool cn_guard_has_lost_file(const struct cn_guard *guard)
+{
+    return guard->is_open && is_other(guard->path, "", &guard->file);
+}
+
 bool cn_guard_is_replaced(const struct cn_guard *guard)
 {
-    return guard->is_open && (is_other(guard->path, "", &guard->file) ||
-                              is_other(guard->path, "-lock", &guard->lock));
+    return cn_guard_has_lost_file(guard) ||
+           (guard->is_open && is_other(guard->path, "-lock", &guard->lock));
+}
+
+void cn_guard_drop_log(struct cn_guard *guard)
+{
+    char name[NAME_BYTES];
+    if (!guard->log.is_known || is_other(guard->path, "-wal", &guard->log))
+        return;
+    if (make_name(guard->path, "-wal", name))
+        unlink(name);
+    if (make_name(guard->path, "-shm", name))
+        unlink(name);
 }

@@ -38,7 +38,7 @@ struct cn_guard {
     bool is_open;
     bool has_owner;
     uint64_t owner;
-    struct cn_guard_identity file, lock;
+    struct cn_guard_identity file, log, lock;
 };
 
 /* True for the types (statfs) of file systems that other machines share: there neither locks nor
@@ -98,9 +98,14 @@ bool cn_guard_keep_ballast(struct cn_guard *guard);
 /* Removes FILE-ballast, for every process. */
 void cn_guard_drop_ballast(struct cn_guard *guard);
 
-/* Remembers which file the path names now: after the database was opened, which keeps the inode
- * from being used again. */
+/* Remembers which file the path names now, and its log: after the database was opened, which keeps
+ * the inodes from being used again. */
 void cn_guard_note_file(struct cn_guard *guard);
+/* The path no longer names the file that was noted. */
+bool cn_guard_has_lost_file(const struct cn_guard *guard);
+/* Removes FILE-wal and FILE-shm if they are still those of the file that was noted: whoever opens
+ * another file under its name would apply its log to it. */
+void cn_guard_drop_log(struct cn_guard *guard);
 /* The path no longer names the file that was noted, or FILE-lock is no longer the one that was
  * opened: removed, moved or replaced. Either way others may already work on another file or
  * under another lock. False for a closed guard. */

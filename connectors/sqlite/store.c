@@ -445,9 +445,15 @@ void cn_store_close(struct cn_store *store)
         /* The last to close merges the log, which is a checkpoint. Without the lock (the wait for
          * it was interrupted) that is left to the next one who opens. */
         bool is_locked = cn_guard_lock(&store->guard, &ignored) == FL_OK;
+        /* A file that was moved away gets what is its own, and the one in its place does not. */
+        bool is_lost = is_locked && cn_guard_has_lost_file(&store->guard);
         if (!is_locked)
             sqlite3_db_config(store->db, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1, NULL);
+        if (is_lost)
+            cn_store_checkpoint(store);
         sqlite3_close(store->db);
+        if (is_lost)
+            cn_guard_drop_log(&store->guard);
         if (is_locked)
             cn_guard_unlock(&store->guard);
         store->db = NULL;
