@@ -524,6 +524,17 @@ static bool handle_failure(struct cn_broker *broker, const struct fl_error *erro
     return false;
 }
 
+/* Under the writer lock, so that no two processes fill it at once. */
+static bool keep_ballast(struct cn_broker *broker)
+{
+    struct fl_error ignored;
+    if (cn_guard_lock(&broker->store.guard, &ignored))
+        return false;
+    bool is_kept = cn_guard_keep_ballast(&broker->store.guard);
+    cn_guard_unlock(&broker->store.guard);
+    return is_kept;
+}
+
 /* --- opening --- */
 
 static void open_store(struct cn_broker *broker)
@@ -549,7 +560,7 @@ static void open_store(struct cn_broker *broker)
     broker->is_open = true;
     broker->reopen_wait_ms = FIRST_REOPEN_MS;
     broker->last_error.text[0] = 0;
-    broker->is_out_of_space = !cn_guard_keep_ballast(&broker->store.guard);
+    broker->is_out_of_space = !keep_ballast(broker);
     broker->is_over_size = false;
     broker->next_due_wall_ms = 0; /* learnt by the first transaction */
     broker->tidy_at_ms = 0;
@@ -579,7 +590,7 @@ static bool poll_file(struct cn_broker *broker)
         go_down(broker, &error);
         return false;
     }
-    if (broker->is_out_of_space && cn_guard_keep_ballast(&broker->store.guard)) {
+    if (broker->is_out_of_space && keep_ballast(broker)) {
         broker->is_out_of_space = false;
         FL_INFO(broker->log, SCOPE, "%s: there is space again: publishing goes on",
                 broker->log_name);

@@ -15,7 +15,10 @@
 #include "base/alloc.h"
 #include "connectors/sqlite/sqlite_priv.h"
 
-enum { MOST_DUE_AT_ONCE = 256 };
+enum {
+    MOST_DUE_AT_ONCE = 256,
+    MOST_LOOKED_AT = 4096, /* messages behind one cursor, in one transaction */
+};
 
 /* --- the table --- */
 
@@ -605,14 +608,20 @@ static enum fl_err scan_rows(struct scan *scan, struct fl_error *error)
                                   cn_seq(topic->id, scan->position), cn_seq(topic->id, until));
     if (!rows)
         return error->code;
-    while (!err && goes_on && has_row && has_room(scan->harvest->consumer)) {
+    for (int i = 0; i < MOST_LOOKED_AT && !err && goes_on && has_row; i++) {
         struct found found = {.attempt = 1};
+        if (!has_room(scan->harvest->consumer))
+            break;
         err = cn_store_step(store, rows, &has_row, error);
-        if (!err && has_row)
+        if (err || !has_row)
+            break;
+        int64_t expires_wall_ms = sqlite3_column_int64(rows, 3);
+        if (expires_wall_ms && expires_wall_ms <= store->wall_ms)
+            found.seq = sqlite3_column_int64(rows, 0); /* passed over, so its body is not needed */
+        else
             err = read_message(rows, &found, error);
-        if (!err && has_row)
-            err = meet(scan, &found, cn_column(rows, 1), sqlite3_column_int64(rows, 3), &goes_on,
-                       error);
+        if (!err)
+            err = meet(scan, &found, cn_column(rows, 1), expires_wall_ms, &goes_on, error);
     }
     sqlite3_reset(rows);
     /* A gap at the end, where retention was. */
@@ -639,10 +648,10 @@ static enum fl_err claim_topic(struct harvest *harvest, struct cn_reader *reader
         return error->code;
     bool has_row;
     err = cn_store_step(store, row, &has_row, error);
-    if (err || !has_row) {
-        fl_list_remove(&reader->ready);
+    if (err)
         return err;
-    }
+    if (!has_row)
+        return cn_consumer_is_gone(reader->consumer, error);
     int64_t before = scan.position = sqlite3_column_int64(row, 0);
     scan.parked = sqlite3_column_int64(row, 1);
     sqlite3_reset(row);

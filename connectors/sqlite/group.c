@@ -36,6 +36,16 @@ static struct cn_topic *topic_of(struct cn_broker *broker, struct fl_slice name)
     return topic;
 }
 
+/* One that cannot be made is not remembered: publishers may think of any number of names. */
+static void drop_topic(struct cn_broker *broker, struct cn_topic *topic)
+{
+    if (topic->id || !fl_list_is_empty(&topic->readers))
+        return;
+    fl_map_remove(&broker->topics, topic->name);
+    fl_free(topic->fresh);
+    fl_free(topic);
+}
+
 /* Ids begin at 1 and have no gaps, so a plain array is the index. */
 static void set_id(struct cn_broker *broker, struct cn_topic *topic, int64_t id)
 {
@@ -117,6 +127,7 @@ void cn_topics_forget(struct cn_broker *broker)
         topic->seen = 0;
         topic->is_dirty = false;
         topic->fresh_count = 0;
+        drop_topic(broker, topic);
     }
     broker->dirty_topics = NULL;
     broker->last_topic_id = broker->last_topic_id_before;
@@ -218,21 +229,27 @@ enum fl_err cn_topic_load(struct cn_broker *broker, struct fl_slice name, bool m
                           struct cn_topic **found, struct fl_error *error)
 {
     struct cn_topic *topic = topic_of(broker, name);
-    *found = topic;
-    if (topic->seen == broker->store.transaction)
-        return FL_OK;
     bool is_there;
+    if (topic->seen == broker->store.transaction) {
+        *found = topic;
+        return FL_OK;
+    }
     enum fl_err err = find_topic(broker, topic, &is_there, error);
     if (err)
         return err;
-    if (!is_there && !may_add)
-        return fl_error_set(error, FL_ERR_NOT_FOUND, FL_CLASS_REJECT, "there is no topic '%.*s'",
-                            FL_SLICE_ARG(name));
     topic->fresh_count = 0;
-    if (!is_there)
-        return add_topic(broker, topic, error);
-    topic->seen = broker->store.transaction;
-    return FL_OK;
+    if (is_there)
+        topic->seen = broker->store.transaction;
+    else if (may_add)
+        err = add_topic(broker, topic, error);
+    else
+        err = fl_error_set(error, FL_ERR_NOT_FOUND, FL_CLASS_REJECT, "there is no topic '%.*s'",
+                           FL_SLICE_ARG(name));
+    if (!err)
+        *found = topic;
+    else if (err == FL_ERR_NOT_FOUND || err == FL_ERR_TOO_LARGE)
+        drop_topic(broker, topic);
+    return err;
 }
 
 enum fl_err cn_topics_write(struct cn_broker *broker, struct fl_error *error)
@@ -293,6 +310,13 @@ struct cn_consumer *cn_consumer_new(struct cn_broker *broker, struct cn_feed *fe
     fl_list_add_last(&broker->consumers, &consumer->link);
     feed->consumer = consumer;
     return consumer;
+}
+
+enum fl_err cn_consumer_is_gone(const struct cn_consumer *consumer, struct fl_error *error)
+{
+    return fl_error_set(error, FL_ERR_SYSTEM, FL_CLASS_RETRY,
+                        "group '%.*s' of '%.*s' was removed while it was in use",
+                        FL_SLICE_ARG(consumer->feed->group), FL_SLICE_ARG(consumer->feed->topic));
 }
 
 static void free_readers(struct cn_consumer *consumer)

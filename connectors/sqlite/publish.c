@@ -43,6 +43,9 @@ enum fl_err cn_message_add(struct cn_broker *broker, struct cn_topic *topic,
                            const struct cn_record *record, struct fl_error *error)
 {
     struct cn_store *store = &broker->store;
+    if (topic->last >= CN_NUMBER_MASK)
+        return fl_error_set(error, FL_ERR_TOO_LARGE, FL_CLASS_REJECT,
+                            "topic '%.*s' has used up its numbers", FL_SLICE_ARG(topic->name));
     sqlite3_stmt *statement = CN_QUERY(store, error, CN_SQL_MESSAGE_ADD,
                                        cn_seq(topic->id, topic->last + 1), store->wall_ms);
     if (!statement)

@@ -311,10 +311,13 @@ static enum fl_err mark_ours(struct cn_broker *broker, struct fl_error *error)
     enum fl_err err = FL_OK;
     FL_LIST_EACH(at, &broker->consumers)
     {
-        int64_t id = FL_LIST_ENTRY(at, struct cn_consumer, link)->id;
-        if (!err && id)
-            err = CN_EXEC(&broker->store, error, CN_SQL_CONSUMER_SEEN, id, broker->store.wall_ms,
-                          (int64_t)broker->store.owner);
+        const struct cn_consumer *consumer = FL_LIST_ENTRY(at, struct cn_consumer, link);
+        int64_t changes = 1;
+        if (!err && consumer->id && !consumer->is_leaving)
+            err = CN_CHANGE(&broker->store, &changes, error, CN_SQL_CONSUMER_SEEN, consumer->id,
+                            broker->store.wall_ms, (int64_t)broker->store.owner);
+        if (!err && changes == 0)
+            err = cn_consumer_is_gone(consumer, error);
     }
     return err;
 }

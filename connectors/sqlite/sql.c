@@ -83,6 +83,7 @@ static const char *const texts[CN_SQL_COUNT] = {
     [CN_SQL_COMMIT] = "COMMIT",
     [CN_SQL_ROLLBACK] = "ROLLBACK",
     [CN_SQL_DATA_VERSION] = "PRAGMA data_version",
+    [CN_SQL_USER_VERSION] = "PRAGMA user_version",
     [CN_SQL_PAGE_COUNT] = "PRAGMA page_count",
     [CN_SQL_FREE_PAGES] = "PRAGMA freelist_count",
 

@@ -343,6 +343,10 @@ enum fl_err cn_consumer_attach(struct cn_consumer *consumer, struct fl_error *er
 void cn_consumer_free(struct cn_consumer *consumer);
 /* Forgets what was known of the file: the connection is gone. */
 void cn_consumer_reset(struct cn_consumer *consumer);
+/* Fails, so that the file is opened again and the group made anew: its rows are gone, by another
+ * process's groupExpiry or by a person. */
+enum fl_err cn_consumer_is_gone(const struct cn_consumer *consumer,
+                                struct fl_error *error) FL_MUST_USE;
 /* It is attached and may claim more. */
 bool cn_consumer_has_room(const struct cn_consumer *consumer);
 /* Has room and something to look at: joins the line of those who claim. */

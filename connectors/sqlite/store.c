@@ -135,6 +135,18 @@ static enum fl_err set_durable(struct cn_store *store, bool is_durable, struct f
     return err;
 }
 
+/* A newer Fairlead may have opened the file and changed it under us. */
+static enum fl_err check_schema(struct cn_store *store, struct fl_error *error)
+{
+    int64_t version;
+    enum fl_err err = cn_store_value(store, CN_SQL_USER_VERSION, NULL, 0, 0, &version, error);
+    if (err || version == CN_SCHEMA_VERSION)
+        return err;
+    return fl_error_set(error, FL_ERR_UNSUPPORTED, FL_CLASS_FATAL,
+                        "%s has become one of schema %lld; this Fairlead knows schema %d",
+                        store->path, (long long)version, CN_SCHEMA_VERSION);
+}
+
 /* Whether a process other than this one has a row in `owner`; the guard knows who lives, but a row
  * is there before the first look. */
 static enum fl_err look_for_others(struct cn_store *store, bool *is_foreign, struct fl_error *error)
@@ -145,7 +157,9 @@ static enum fl_err look_for_others(struct cn_store *store, bool *is_foreign, str
         *is_foreign = !err && version != store->data_version;
     if (err || version == store->data_version)
         return err;
-    err = CN_VALUE(store, &other, 0, error, CN_SQL_OWNER_OTHERS, (int64_t)store->owner, 0);
+    err = check_schema(store, error);
+    if (!err)
+        err = CN_VALUE(store, &other, 0, error, CN_SQL_OWNER_OTHERS, (int64_t)store->owner, 0);
     if (err)
         return err;
     store->data_version = version;

@@ -3,6 +3,7 @@
  * A VFS that is the default one, save that its writes fail when a test wants it, stands below the
  * connector, which runs on its own thread with a fake gateway before it. */
 #include "connectors/sqlite/sqlite.h"
+#include "connectors/sqlite/sqlite_priv.h"
 
 #include <fcntl.h>
 #include <sqlite3.h>
@@ -262,6 +263,18 @@ static void deliveries_of_a_lost_connection_come_again_at_once(void **state)
     assert_int_equal(number_of(broker, "SELECT count(*) FROM owner"), 1);
 }
 
+static void names_of_topics_that_cannot_be_made_are_not_kept(void **state)
+{
+    struct broker *broker = *state;
+    char topic[24];
+    for (int i = 0; i < 40; i++) {
+        snprintf(topic, sizeof topic, "topic-%d", i);
+        assert_int_equal(publish(broker, topic, "", "x"), i < 20 ? FL_OK : FL_ERR_TOO_LARGE);
+    }
+    const struct cn_sqlite *sqlite = (const void *)broker->fake->connector;
+    assert_int_equal(fl_map_count(&sqlite->broker->topics), 20);
+}
+
 static void a_start_that_is_refused_is_refused_again(void **state)
 {
     struct broker *broker = *state;
@@ -313,6 +326,64 @@ static void a_key_is_a_lane_of_its_topic(void **state)
     assert_non_null(find_delivery(subscription, "b2", 0));
 }
 
+/* Changes the file behind the gateway's back. */
+static void change(const struct broker *broker, const char *sql)
+{
+    sqlite3 *db;
+    assert_int_equal(sqlite3_open(broker->path, &db), SQLITE_OK);
+    sqlite3_busy_timeout(db, PATIENCE_MS);
+    assert_int_equal(sqlite3_exec(db, sql, NULL, NULL, NULL), SQLITE_OK);
+    sqlite3_close(db);
+}
+
+static void a_group_that_is_removed_under_its_subscription_is_made_again(void **state)
+{
+    struct broker *broker = *state;
+    struct fake_subscription *subscription = subscribe(broker, "orders", 10);
+    change(broker, "DELETE FROM cursor; DELETE FROM consumer");
+    assert_int_equal(publish(broker, "orders", "", "x"), FL_ERR_CLOSED);
+    assert_true(fake_wait_up(broker->fake));
+    assert_int_equal(publish(broker, "orders", "", "y"), FL_OK);
+    assert_true(fake_wait_deliveries(subscription, 1));
+    assert_true(has_body(subscription->deliveries[0], "y"));
+}
+
+static void a_file_that_a_newer_version_took_is_left_alone(void **state)
+{
+    struct broker *broker = *state;
+    subscribe(broker, "orders", 10);
+    change(broker, "PRAGMA user_version = 2");
+    assert_int_equal(publish(broker, "orders", "", "x"), FL_ERR_CLOSED);
+    fake_run_quietly(broker->fake, QUIET_MS);
+    assert_false(broker->fake->is_up);
+    assert_int_equal(number_of(broker, "SELECT count(*) FROM message"), 0);
+    change(broker, "PRAGMA user_version = 1");
+    assert_true(fake_wait_up(broker->fake));
+    assert_int_equal(publish(broker, "orders", "", "y"), FL_OK);
+}
+
+/* More than are looked at in one transaction. */
+static void expired_messages_are_passed_over(void **state)
+{
+    enum { EXPIRED = 6000 };
+    struct broker *broker = *state;
+    struct fake_subscription *subscription = subscribe(broker, "orders", 0);
+    struct ce_metadata lifetime = {FL_SLICE_LIT("ttlInSeconds"), FL_SLICE_LIT("1")};
+    for (int i = 0; i < EXPIRED; i++) {
+        struct fake_message message = {.topic = FL_SLICE_LIT("orders"),
+                                       .body = FL_SLICE_LIT("x"),
+                                       .metadata = &lifetime,
+                                       .metadata_count = 1};
+        fake_publish_message(broker->fake, &message);
+    }
+    assert_true(fake_wait_answers(broker->fake));
+    assert_int_equal(publish(broker, "orders", "", "y"), FL_OK);
+    fake_run_quietly(broker->fake, 1100);
+    fake_window(subscription, 10, 1 << 20);
+    assert_true(fake_wait_deliveries(subscription, 1));
+    assert_true(has_body(subscription->deliveries[0], "y"));
+}
+
 #define CASE(test) cmocka_unit_test_setup_teardown(test, open_broker, close_broker)
 
 int main(void)
@@ -323,8 +394,12 @@ int main(void)
         CASE(a_topic_that_could_not_be_made_breaks_no_pattern),
         CASE(a_delayed_message_comes_after_a_failed_turn),
         CASE(deliveries_of_a_lost_connection_come_again_at_once),
+        CASE(names_of_topics_that_cannot_be_made_are_not_kept),
         CASE(a_start_that_is_refused_is_refused_again),
         CASE(a_key_is_a_lane_of_its_topic),
+        CASE(a_group_that_is_removed_under_its_subscription_is_made_again),
+        CASE(a_file_that_a_newer_version_took_is_left_alone),
+        CASE(expired_messages_are_passed_over),
     };
     install_vfs();
     return cmocka_run_group_tests_name("sqlite failures", tests, NULL, NULL);
