@@ -119,5 +119,5 @@ int main(int argc, char **argv)
     int status;
     if (connector_suite_child(argc, argv, &cn_sqlite_type, &status))
         return status;
-    return run("sqlite", "30s", NULL) + run("sqlite, short leases", "500ms", "leases processes");
+    return run("sqlite", "30s", NULL) + run("sqlite, short leases", "400ms", "leases");
 }

@@ -109,7 +109,7 @@ static void backlog_leaves_out_what_has_expired(void **state)
     struct suite *suite = suite_of(state);
     REQUIRE(suite->subject->type->backlog && suite->traits->ttl);
     struct fl_slice topic = fake_topic(suite->fake, "expires");
-    static const struct ce_metadata ttl = {FL_SLICE_LIT("ttlInSeconds"), FL_SLICE_LIT("1")};
+    static const struct ce_metadata ttl = {FL_SLICE_LIT("ttlInSeconds"), FL_SLICE_LIT("300ms")};
     subscribe(suite, topic, "g");
     for (int i = 0; i < 6; i++)
         fake_publish_message(suite->fake, &(struct fake_message){.topic = topic,
@@ -117,7 +117,7 @@ static void backlog_leaves_out_what_has_expired(void **state)
                                                                  .metadata = &ttl,
                                                                  .metadata_count = i % 2});
     assert_published(suite);
-    fake_run_quietly(suite->fake, 1050);
+    fake_run_quietly(suite->fake, 350);
     assert_backlog(suite, topic, "g", 3, 0);
 }
 

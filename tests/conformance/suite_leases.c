@@ -126,10 +126,36 @@ static void unsubscribe_ends_with_the_leases(void **state)
     assert_all_came(stays, 3);
 }
 
+/* Another process that lives and does nothing. */
+static void what_a_stopped_gateway_holds_comes_again(void **state)
+{
+    struct suite *suite = suite_of(state);
+    REQUIRE(suite->traits->competes && suite->traits->survives_process);
+    require_short_lease(suite);
+    struct fl_slice topic = fake_topic(suite->fake, "stopped");
+    fake_publish_numbers(suite->fake, topic, 5);
+    assert_published(suite);
+    struct suite_child *child =
+        start_child(suite, &(struct child_orders){"hold", topic, "g", 5, 0});
+    wait_done(child);
+    struct fake_subscription *subscription = subscribe_wide(suite, topic, "g");
+    kill(child->pid, SIGSTOP);
+    assert_true(fake_wait_deliveries(subscription, 5));
+    fake_settle_all(subscription, CONNECTOR_ACCEPTED);
+    kill(child->pid, SIGCONT);
+    fake_publish(suite->fake, topic, FL_SLICE_LIT("5"));
+    accept_until(subscription, 6);
+    assert_all_came(subscription, 6);
+    kill_child(child);
+    run_quietly(suite);
+    assert_int_equal(subscription->count, 6);
+}
+
 static const struct CMUnitTest leases_promises[] = {
     PROMISE(what_is_not_extended_comes_again),
     PROMISE(what_is_extended_stays_and_the_rest_comes_again),
     PROMISE(a_settlement_after_the_lease_is_ignored),
     PROMISE(a_lapse_holds_its_lane),
     PROMISE(unsubscribe_ends_with_the_leases),
+    PROMISE(what_a_stopped_gateway_holds_comes_again),
 };

@@ -195,31 +195,6 @@ static void what_a_killed_gateway_held_comes_again(void **state)
     assert_int_equal(subscription->count, 5);
 }
 
-/* It lives and does nothing. */
-static void what_a_stopped_gateway_holds_comes_again(void **state)
-{
-    struct suite *suite = suite_of(state);
-    REQUIRE(suite->traits->competes && suite->traits->survives_process);
-    require_short_lease(suite);
-    struct fl_slice topic = fake_topic(suite->fake, "stopped");
-    fake_publish_numbers(suite->fake, topic, 5);
-    assert_published(suite);
-    struct suite_child *child =
-        start_child(suite, &(struct child_orders){"hold", topic, "g", 5, 0});
-    wait_done(child);
-    struct fake_subscription *subscription = subscribe_wide(suite, topic, "g");
-    kill(child->pid, SIGSTOP);
-    assert_true(fake_wait_deliveries(subscription, 5));
-    fake_settle_all(subscription, CONNECTOR_ACCEPTED);
-    kill(child->pid, SIGCONT);
-    fake_publish(suite->fake, topic, FL_SLICE_LIT("5"));
-    accept_until(subscription, 6);
-    assert_all_came(subscription, 6);
-    kill_child(child);
-    run_quietly(suite);
-    assert_int_equal(subscription->count, 6);
-}
-
 static void processes_share_a_group(void **state)
 {
     struct suite *suite = suite_of(state);
@@ -336,7 +311,6 @@ static const struct CMUnitTest processes_promises[] = {
     PROMISE(each_gateway_gets_every_broadcast),
     PROMISE(patterns_learn_of_topics_that_another_gateway_makes),
     PROMISE(what_a_killed_gateway_held_comes_again),
-    PROMISE(what_a_stopped_gateway_holds_comes_again),
     PROMISE(processes_share_a_group),
     PROMISE(what_a_killed_gateway_confirmed_is_there),
     PROMISE(a_back_off_outlives_its_gateway),

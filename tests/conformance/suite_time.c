@@ -6,15 +6,15 @@
 
 enum { SLACK_MS = 20 };
 
-static const struct ce_metadata one_second[] = {{FL_SLICE_LIT("ttlInSeconds"), FL_SLICE_LIT("1")}};
-
-static struct fake_publish *publish_for_a_second(struct suite *suite, struct fl_slice topic,
-                                                 const char *body, const char *key)
+/* `ttl` is in seconds, or a duration. */
+static struct fake_publish *publish_for(struct suite *suite, const char *ttl, struct fl_slice topic,
+                                        const char *body, const char *key)
 {
+    struct ce_metadata metadata = {FL_SLICE_LIT("ttlInSeconds"), fl_slice_str(ttl)};
     return fake_publish_message(suite->fake, &(struct fake_message){.topic = topic,
                                                                     .body = fl_slice_str(body),
                                                                     .key = fl_slice_str(key),
-                                                                    .metadata = one_second,
+                                                                    .metadata = &metadata,
                                                                     .metadata_count = 1});
 }
 
@@ -27,7 +27,7 @@ static void what_is_taken_in_time_is_delivered(void **state)
     struct fl_slice topic = fake_topic(suite->fake, "in-time");
     struct fake_subscription *subscription = subscribe_wide(suite, topic, "g");
     int64_t before_ms = now_ms(suite);
-    publish_for_a_second(suite, topic, "1", NULL);
+    publish_for(suite, "1", topic, "1", NULL);
     fake_publish(suite->fake, topic, FL_SLICE_LIT("2"));
     accept_until(subscription, 1);
     accept_until(subscription, now_ms(suite) - before_ms < 900 ? 2 : 1);
@@ -39,8 +39,8 @@ static void what_expires_while_it_waits_is_not_delivered(void **state)
     REQUIRE(suite->traits->ttl);
     struct fl_slice topic = fake_topic(suite->fake, "expired");
     struct fake_subscription *subscription = subscribe(suite, topic, "g");
-    publish_for_a_second(suite, topic, "1", NULL);
-    publish_for_a_second(suite, topic, "2", "lane");
+    publish_for(suite, "1", topic, "1", NULL);
+    publish_for(suite, "300ms", topic, "2", "lane");
     fake_publish_message(suite->fake, &(struct fake_message){.topic = topic,
                                                              .body = FL_SLICE_LIT("3"),
                                                              .key = FL_SLICE_LIT("lane")});
@@ -61,7 +61,7 @@ static void what_expires_before_it_is_tried_again_is_gone(void **state)
     REQUIRE(suite->traits->ttl && suite->traits->delays);
     struct fl_slice topic = fake_topic(suite->fake, "expired-retry");
     struct fake_subscription *subscription = subscribe_wide(suite, topic, "g");
-    publish_for_a_second(suite, topic, "1", "lane");
+    publish_for(suite, "1", topic, "1", "lane");
     assert_true(fake_wait_deliveries(subscription, 1));
     fake_publish_message(suite->fake, &(struct fake_message){.topic = topic,
                                                              .body = FL_SLICE_LIT("2"),
@@ -197,15 +197,15 @@ static void a_delayed_message_has_its_time_to_live(void **state)
     struct fake_subscription *now = subscribe_wide(suite, topic, "now");
     struct fake_subscription *late = subscribe(suite, topic, "late");
     static const struct ce_metadata metadata[] = {
-        {FL_SLICE_LIT("delay"), FL_SLICE_LIT("1200ms")},
-        {FL_SLICE_LIT("ttlInSeconds"), FL_SLICE_LIT("1")}};
+        {FL_SLICE_LIT("delay"), FL_SLICE_LIT("400ms")},
+        {FL_SLICE_LIT("ttlInSeconds"), FL_SLICE_LIT("300ms")}};
     fake_publish_message(suite->fake, &(struct fake_message){.topic = topic,
                                                              .body = FL_SLICE_LIT("1"),
                                                              .metadata = metadata,
                                                              .metadata_count = 2});
     assert_published(suite);
     assert_true(fake_wait_deliveries(now, 1));
-    fake_run_quietly(suite->fake, 1000 + SLACK_MS);
+    fake_run_quietly(suite->fake, 300 + SLACK_MS);
     fake_window(late, 10, PLENTY);
     run_quietly(suite);
     assert_int_equal(late->count, 0);
