@@ -426,6 +426,8 @@ static enum fl_err transact(struct cn_broker *broker, bool takes_over, struct fl
     if (err)
         return err;
     err = run_steps(broker, is_foreign, takes_over, error);
+    if (!err && broker->stored_count)
+        err = cn_store_reserve(&broker->store, error);
     if (err)
         cn_store_rollback(&broker->store);
     else

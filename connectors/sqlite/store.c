@@ -22,6 +22,7 @@
 
 enum {
     CHECKPOINT_FRAMES = 16 * 1024 * 1024 / 4096, /* then even a busy session stops to do it */
+    CHUNK_BYTES = 256 * 1024, /* the file grows by so much, so that reserving is seldom a write */
 };
 
 /* --- failures --- */
@@ -232,6 +233,22 @@ enum fl_err cn_store_commit(struct cn_store *store, struct fl_error *error)
     return FL_OK;
 }
 
+enum fl_err cn_store_reserve(struct cn_store *store, struct fl_error *error)
+{
+    int64_t pages, page_bytes;
+    enum fl_err err = cn_store_value(store, CN_SQL_PAGE_COUNT, NULL, 0, 0, &pages, error);
+    if (!err)
+        err = cn_store_value(store, CN_SQL_PAGE_SIZE, NULL, 0, 0, &page_bytes, error);
+    if (err)
+        return err;
+    sqlite3_int64 bytes = pages * page_bytes;
+    int status = sqlite3_file_control(store->db, "main", SQLITE_FCNTL_SIZE_HINT, &bytes);
+    if (status == SQLITE_OK || status == SQLITE_NOTFOUND)
+        return FL_OK;
+    /* The allocation's own reason is not kept, and no other is to be expected. */
+    return cn_store_fail(store, SQLITE_FULL, error);
+}
+
 static int on_wal(void *context, sqlite3 *db, const char *name, int frames)
 {
     struct cn_store *store = context;
@@ -293,6 +310,8 @@ static enum fl_err open_file(struct cn_store *store, struct fl_error *error)
     store->is_durable = true;
     /* Takes the place of SQLite's own hook, the one that checkpoints. */
     sqlite3_wal_hook(store->db, on_wal, store);
+    int chunk = CHUNK_BYTES;
+    sqlite3_file_control(store->db, "main", SQLITE_FCNTL_CHUNK_SIZE, &chunk);
     return run_text(store,
                     "PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; PRAGMA secure_delete=OFF; "
                     "PRAGMA temp_store=MEMORY;"

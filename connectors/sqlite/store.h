@@ -89,6 +89,11 @@ enum fl_err cn_store_begin(struct cn_store *store, bool is_durable, bool *is_for
 enum fl_err cn_store_commit(struct cn_store *store, struct fl_error *error) FL_MUST_USE;
 void cn_store_rollback(struct cn_store *store);
 
+/* Within a transaction: makes room in the file for all pages that it has by now. What was committed
+ * can then be moved from the log even when the disk is full, so that the log is free for those who
+ * settle. Fails as a full disk does. */
+enum fl_err cn_store_reserve(struct cn_store *store, struct fl_error *error) FL_MUST_USE;
+
 /* Moves what it can from the write-ahead log into the database. The writer lock must be held. */
 void cn_store_checkpoint(struct cn_store *store);
 /* The same, with the lock taken for it if it is free. */
