@@ -600,11 +600,11 @@ static bool poll_file(struct cn_broker *broker)
     return cn_store_has_changed(&broker->store) || broker->store.has_others || !broker->has_looked;
 }
 
-static bool needs_transaction(const struct cn_broker *broker)
+static bool has_work(const struct cn_broker *broker)
 {
     return broker->is_called || is_ready(&broker->publishes) || has_settlements(broker) ||
            is_ready(&broker->ready) || is_ready(&broker->changes) || is_delayed_due(broker) ||
-           has_detached(broker) || broker->store.now_ms >= broker->tidy_at_ms;
+           has_detached(broker);
 }
 
 static void refuse_without_space(struct cn_broker *broker)
@@ -623,14 +623,17 @@ static void work_on(struct cn_broker *broker, bool takes_over)
     refuse_without_space(broker);
     if (broker->store.now_ms < broker->pause_until_ms && !broker->is_closing)
         return;
-    if (!takes_over && !needs_transaction(broker))
+    bool is_work = has_work(broker), is_tidying = broker->store.now_ms >= broker->tidy_at_ms;
+    if (!is_work && !is_tidying && !takes_over)
         return;
     bool goes_on = transact(broker, takes_over, &error) != FL_OK && handle_failure(broker, &error);
     if (goes_on && transact(broker, takes_over, &error) != FL_OK) {
         bool ignored = handle_failure(broker, &error);
         (void)ignored;
     }
-    broker->worked_at_ms = broker->store.now_ms;
+    /* What is done each second anyway leaves it idle. */
+    if (is_work)
+        broker->worked_at_ms = broker->store.now_ms;
     if (broker->is_open && broker->is_out_of_space)
         cn_store_checkpoint_locked(&broker->store);
 }
