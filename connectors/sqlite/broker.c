@@ -234,17 +234,32 @@ static enum fl_err run_changes(struct cn_broker *broker, struct fl_error *error)
     return FL_OK;
 }
 
-/* A broadcast group ends with its consumer. */
-static enum fl_err remove_broadcast(struct cn_broker *broker, struct fl_error *error)
+static bool is_served(const struct cn_broker *broker, int64_t id)
+{
+    FL_LIST_EACH(at, &broker->consumers)
+    {
+        const struct cn_consumer *consumer = FL_LIST_ENTRY(at, struct cn_consumer, link);
+        if (consumer->id == id && !consumer->is_leaving)
+            return true;
+    }
+    return false;
+}
+
+/* A broadcast group ends with its consumer; any other is served by this process no longer, and its
+ * expiry begins. */
+static enum fl_err let_go(struct cn_broker *broker, struct fl_error *error)
 {
     enum fl_err err = FL_OK;
     FL_LIST_EACH(at, &broker->consumers)
     {
         struct cn_consumer *consumer = FL_LIST_ENTRY(at, struct cn_consumer, link);
-        bool ends = consumer->is_leaving && consumer->in_flight == 0 && consumer->id &&
-                    consumer->feed->mode == CONNECTOR_MODE_BROADCAST;
-        if (!err && ends)
+        if (err || !consumer->is_leaving || consumer->in_flight || !consumer->id)
+            continue;
+        if (consumer->feed->mode == CONNECTOR_MODE_BROADCAST)
             err = cn_consumer_remove(broker, consumer->id, error);
+        else if (!is_served(broker, consumer->id))
+            err = CN_EXEC(&broker->store, error, CN_SQL_CONSUMER_SEEN, consumer->id,
+                          broker->store.wall_ms, 0);
     }
     return err;
 }
@@ -321,7 +336,7 @@ static enum fl_err run_steps(struct cn_broker *broker, bool is_foreign, bool tak
     if (!err)
         err = cn_topics_write(broker, error);
     if (!err)
-        err = remove_broadcast(broker, error);
+        err = let_go(broker, error);
     return err ? err : tidy(broker, error);
 }
 

@@ -102,7 +102,7 @@ static int run(const char *name, const char *lease, const char *only)
                                     .value_count = sizeof values / sizeof *values,
                                     .themes = only,
                                     .patience_ms = 20000,
-                                    .quiet_ms = 60,
+                                    .quiet_ms = 40,
                                     .position = write_position,
                                     .kill_broker = put_garbage,
                                     .revive_broker = put_back,
