@@ -17,6 +17,7 @@
 
 enum {
     MOST_DUE_AT_ONCE = 256,
+    LEAST_POLL_MS = 50, /* between two looks at what others hold */
     MOST_LOOKED_AT = 4096, /* messages behind one cursor, in one transaction */
 };
 
@@ -375,6 +376,22 @@ static enum fl_err bury(struct cn_broker *broker, int64_t owner, bool *has_taken
     return err ? err : CN_EXEC(store, error, CN_SQL_OWNER_REMOVE, owner);
 }
 
+/* The next look is not later than the end of a lease: most are settled or extended by then, and one
+ * that is not belongs to a process that hangs. */
+static enum fl_err look_when_a_lease_ends(struct cn_broker *broker, struct fl_error *error)
+{
+    struct cn_store *store = &broker->store;
+    int64_t until_ms, soonest_ms = store->now_ms + LEAST_POLL_MS;
+    enum fl_err err = CN_VALUE(store, &until_ms, INT64_MAX, error, CN_SQL_CLAIM_NEXT_LAPSE,
+                               (int64_t)store->owner);
+    if (err)
+        return err;
+    until_ms = until_ms < soonest_ms ? soonest_ms : until_ms;
+    if (broker->poll_at_ms > until_ms)
+        broker->poll_at_ms = until_ms;
+    return FL_OK;
+}
+
 enum fl_err cn_claims_take_over(struct cn_broker *broker, struct fl_error *error)
 {
     struct cn_store *store = &broker->store;
@@ -392,6 +409,8 @@ enum fl_err cn_claims_take_over(struct cn_broker *broker, struct fl_error *error
     }
     if (!err)
         err = take_over(broker, CN_SQL_CLAIM_LAPSED, store->now_ms, &has_taken, error);
+    if (!err && has_others)
+        err = look_when_a_lease_ends(broker, error);
     if (err)
         return err;
     store->has_others = has_others;

@@ -142,6 +142,7 @@ static const char *const texts[CN_SQL_COUNT] = {
     [CN_SQL_CLAIM_SPLIT] = "UPDATE claim SET mask = ?3 WHERE owner = ?1 AND id = ?2",
     [CN_SQL_CLAIM_LAPSED] = "SELECT owner, id, consumer, first, mask, lane, attempt FROM claim"
                             " WHERE until <= ?1 AND owner <> ?2",
+    [CN_SQL_CLAIM_NEXT_LAPSE] = "SELECT min(until) FROM claim WHERE owner <> ?1",
     [CN_SQL_CLAIM_OWNERS] = "SELECT DISTINCT owner FROM claim",
     [CN_SQL_CLAIM_OF_OWNER] = "SELECT owner, id, consumer, first, mask, lane, attempt FROM claim"
                               " WHERE owner = ?1",
