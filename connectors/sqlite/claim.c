@@ -17,7 +17,7 @@
 
 enum {
     MOST_DUE_AT_ONCE = 256,
-    LEAST_POLL_MS = 50, /* between two looks at what others hold */
+    LEAST_POLL_MS = 50,    /* between two looks at what others hold */
     MOST_LOOKED_AT = 4096, /* messages behind one cursor, in one transaction */
 };
 
