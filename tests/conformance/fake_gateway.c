@@ -38,6 +38,13 @@ static void leave(struct fake_gateway *fake)
     fake->inside--;
 }
 
+/* Room for one more pointer behind `count` others: the array doubles. */
+static void *grow(void *array, size_t count)
+{
+    return count & (count - 1) ? array
+                               : fl_realloc(array, sizeof(void *) * (count ? count * 2 : 1));
+}
+
 /* Opens every callback. */
 static void hear(struct fake_gateway *fake, const char *what)
 {
@@ -304,8 +311,7 @@ static struct fake_delivery *note_delivery(struct fake_subscription *subscriptio
     delivery->what.topic = fl_arena_copy(&fake->arena, item->topic);
     delivery->subscription = subscription;
     delivery->at_ms = delivery->touched_ms = net_loop_now_ms(fake->loop);
-    subscription->deliveries = fl_realloc(
-        subscription->deliveries, sizeof *subscription->deliveries * (subscription->count + 1));
+    subscription->deliveries = grow(subscription->deliveries, subscription->count);
     subscription->deliveries[subscription->count++] = delivery;
     return delivery;
 }
@@ -550,8 +556,7 @@ static struct fake_publish *add_to_line(struct fake_gateway *fake, struct fl_sli
             net_loop_now_ms(fake->loop) + (deadline_ms ? deadline_ms : fake->patience_ms),
         .token = publish,
     };
-    fake->publishes =
-        fl_realloc(fake->publishes, sizeof *fake->publishes * (fake->publish_count + 1));
+    fake->publishes = grow(fake->publishes, fake->publish_count);
     fake->publishes[fake->publish_count++] = publish;
     return publish;
 }
@@ -636,8 +641,7 @@ static struct fake_subscription *add_subscription(struct fake_gateway *fake,
     subscription->head.topic = fl_arena_copy(&fake->arena, head->topic);
     subscription->head.start_value = fl_arena_copy(&fake->arena, head->start_value);
     subscription->head.context = subscription;
-    fake->subscriptions = fl_realloc(fake->subscriptions,
-                                     sizeof *fake->subscriptions * (fake->subscription_count + 1));
+    fake->subscriptions = grow(fake->subscriptions, fake->subscription_count);
     fake->subscriptions[fake->subscription_count++] = subscription;
     enter(fake);
     fake->connector->type->subscribe(fake->connector, &subscription->head);
