@@ -649,6 +649,13 @@ static enum fl_err scan_rows(struct scan *scan, struct fl_error *error)
     return err;
 }
 
+/* The other topics of the pattern are first when there is room again. */
+static void go_last(struct cn_reader *reader)
+{
+    fl_list_remove(&reader->ready);
+    fl_list_add_last(&reader->consumer->ready_readers, &reader->ready);
+}
+
 static enum fl_err claim_topic(struct harvest *harvest, struct cn_reader *reader,
                                struct fl_error *error)
 {
@@ -682,6 +689,8 @@ static enum fl_err claim_topic(struct harvest *harvest, struct cn_reader *reader
                       scan.position, scan.parked);
     if (scan.position >= scan.topic->last || scan.parked >= CN_MOST_PARKED)
         fl_list_remove(&reader->ready);
+    else if (!has_room(reader->consumer))
+        go_last(reader);
     return err;
 }
 

@@ -198,6 +198,51 @@ static void patterns_take_topics_that_are_made_later(void **state)
     assert_int_equal(wide->count + other->count, 200);
 }
 
+/* For each delivery of the busy topic two more are published to it. */
+static void accept_and_publish_two(struct fake_delivery *delivery)
+{
+    struct fake_gateway *fake = delivery->subscription->fake;
+    const struct fl_slice *busy = delivery->subscription->context;
+    for (int i = 0; i < 2 && fake->publish_count < 1000; i++)
+        fake_publish(fake, *busy, FL_SLICE_LIT("1"));
+    fake_accept(delivery);
+}
+
+static bool has_calm_one(const void *object, size_t number)
+{
+    const struct fake_subscription *subscription = object;
+    for (size_t i = subscription->count; i-- > 0;) {
+        if (fake_number(subscription->deliveries[i]) == number)
+            return true;
+    }
+    return false;
+}
+
+static void a_busy_topic_starves_no_other_of_its_pattern(void **state)
+{
+    struct suite *suite = suite_of(state);
+    REQUIRE(suite->traits->wildcards);
+    struct fake_gateway *fake = suite->fake;
+    struct fl_slice base = fake_topic(fake, "busy");
+    struct fl_slice topics[3];
+    static const char *const ends[] = {"*", "a", "b"};
+    for (size_t i = 0; i < 3; i++)
+        topics[i] =
+            fl_slice_str(fl_arena_printf(&fake->arena, "%.*s.%s", FL_SLICE_ARG(base), ends[i]));
+    struct fake_subscription *subscription = subscribe(suite, topics[0], "g");
+    subscription->on_delivery = accept_and_publish_two;
+    subscription->context = &topics[1];
+    for (int i = 0; i < 20; i++)
+        fake_publish(fake, topics[1], FL_SLICE_LIT("1"));
+    fake_publish(fake, topics[2], FL_SLICE_LIT("2"));
+    assert_published(suite);
+    fake_window(subscription, 1, PLENTY);
+    assert_true(fake_wait(fake, has_calm_one, subscription, 2));
+    assert_true(subscription->count < 100);
+    subscription->on_delivery = fake_accept;
+    accept_until(subscription, subscription->count);
+}
+
 static const struct CMUnitTest groups_promises[] = {
     PROMISE(every_group_gets_every_message),
     PROMISE(one_of_a_group_gets_each_message),
@@ -208,4 +253,5 @@ static const struct CMUnitTest groups_promises[] = {
     PROMISE(what_one_gives_back_another_of_the_group_gets),
     PROMISE(a_lane_goes_on_with_another_of_the_group),
     PROMISE(patterns_take_topics_that_are_made_later),
+    PROMISE(a_busy_topic_starves_no_other_of_its_pattern),
 };
