@@ -212,6 +212,8 @@ class TwoGateways(FileStory):
         everybody = subscription("ledger", metadata={"consumerMode": "broadcast"})
         apps = [self.application(everybody, name=f"app{i}") for i in range(3)]
         gateways = [self.on_file(app=app) for app in apps]
+        # Such a group begins with what comes next, so all have to be there.
+        wait_for(lambda: self.ask("SELECT count(*) FROM consumer") == [(3,)], "three groups")
         self.publishers(gateways[0], 8)
         self.publishers(gateways[1], 8)
         wait_for(lambda: self.ledger.ok >= 500, "500 acknowledged")
