@@ -414,8 +414,8 @@ class Bound(DiskStory):
         again = self.publishers(gateway, 64)
         gateway.wait_for(lambda: self.ledger.ok >= stored + 5000, "publishing goes on", 30)
         again.stop()
-        figure(f"maxBytes 4Mi: {stored} stored, {used / (1 << 20):.2f} MiB used when publishing was "
-               f"refused; {self.ledger.ok - stored} more went through after the backlog was settled")
+        figure(f"maxBytes 4Mi: {stored} stored, {used / (1 << 20):.2f} MiB used when publishing "
+               f"was refused; {self.ledger.ok - stored} more after the backlog was settled")
         self.ledger.wait_paid(30)
         self.assertEqual(self.ledger.twice(), {})
         wait_for(self.has_settled, "the group has settled everything")

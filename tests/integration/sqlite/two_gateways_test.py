@@ -1,4 +1,4 @@
-"""Several gateways on one file: they share the work, take over from each other, and wake each other.
+"""Several gateways on one file: they share the work, take over from and wake each other.
 
 A gateway that was killed is missed at once, since the kernel gives its locks back; one that hangs
 keeps what it has until its lease is over.
@@ -48,8 +48,8 @@ class TwoGateways(FileStory):
         """Two applications, each with a gateway of its own, in one group."""
         self.one = self.application(subscription("ledger"), name="one", verdict=verdict_one)
         self.two = self.application(subscription("ledger"), name="two", verdict=verdict_two)
-        return (self.on_file(app=self.one, leaseTime=f"{LEASE_S}s", **options),
-                self.on_file(app=self.two, leaseTime=f"{LEASE_S}s", **options))
+        options.setdefault("leaseTime", f"{LEASE_S}s")
+        return self.on_file(app=self.one, **options), self.on_file(app=self.two, **options)
 
     def end_settled(self, *gateways):
         """Everything was delivered, and the file says so."""
@@ -77,19 +77,19 @@ class TwoGateways(FileStory):
                                  least_share(commits[1], commits[0], start, end)),
                   "deliveries": min(least_share(deliveries[0], deliveries[1], start, end),
                                     least_share(deliveries[1], deliveries[0], start, end))}
-        figure(f"two gateways, {SHARE_S} s: {self.ledger.ok} published, the least share of one over "
-               f"{WINDOW_S} s: {shares['commits']:.0%} of commits, {shares['deliveries']:.0%} of "
-               f"deliveries")
+        figure(f"two gateways, {SHARE_S} s: {self.ledger.ok} published, the least share of one "
+               f"over {WINDOW_S} s: {shares['commits']:.0%} of commits, "
+               f"{shares['deliveries']:.0%} of deliveries")
         for what, share in shares.items():
             self.assertGreaterEqual(share, SHARE_LEAST, what)
         self.ledger.wait_paid(120)
         self.assertEqual(self.ledger.twice(), {})
         self.end_settled(one, two)
 
-    def hold_at_one(self, count=200):
+    def hold_at_one(self, count=200, **options):
         """A gateway claims what was published through it as long as its window has room, so the one
         that holds gets a window full. Returns the gateways and the numbers it holds."""
-        one, two = self.pair(verdict_one=lambda delivery: None)
+        one, two = self.pair(verdict_one=lambda delivery: None, **options)
         publishers = self.publishers(one, 8)
         wait_for(lambda: self.ledger.ok >= count, f"{count} acknowledged")
         self.wait_in_hand(self.one, 10)
@@ -110,8 +110,8 @@ class TwoGateways(FileStory):
         killed_at = time.monotonic()
         one.signal(signal.SIGKILL)
         seconds = self.wait_taken_over(held, killed_at)
-        figure(f"killed with {len(held)} in hand: the other had delivered them {seconds:.2f} s later "
-               f"(lease {LEASE_S} s)")
+        figure(f"killed with {len(held)} in hand: the other had delivered them {seconds:.2f} s "
+               f"later (lease {LEASE_S} s)")
         self.assertEqual(set(self.ledger.twice()), held)
         self.end_settled(two)
 
@@ -135,8 +135,8 @@ class TwoGateways(FileStory):
         self.end_settled(one, two)
 
     def test_late_refusal_does_not_bring_a_message_back(self):
-        """The same with 500 as the late answer: the other has settled it, so that is what counts."""
-        one, two, held = self.hold_at_one(20)
+        """The same with 500 as the late answer: the other has settled it, and that counts."""
+        one, two, held = self.hold_at_one(20, leaseTime="1s")
         one.signal(signal.SIGSTOP)
         self.wait_taken_over(held, time.monotonic())
         self.one.let_go(answer(500))
@@ -254,7 +254,7 @@ class TwoGateways(FileStory):
 
 
 class Order:
-    """Whether the messages of each key come in order, and one at a time. Every seventh try fails."""
+    """Whether the messages of each key come in order, one at a time. Every seventh try fails."""
 
     def __init__(self):
         self.keys = {}  # number -> key
