@@ -21,7 +21,7 @@ static struct gw_api_error describe(struct fl_arena *arena, const struct fl_erro
 {
     struct fl_slice pubsub = topic->component->name;
     struct gw_api_error error = {
-        .status = gw_publish_status(failure->code),
+        .status = gw_publish_status(failure->code, failure->class),
         .code = "ERR_PUBSUB_CANCEL_MESSAGE",
         .category = "pubsub",
         .reason = "DAPR_PUBSUB_CANCEL_MESSAGE",

@@ -6,13 +6,15 @@
 #include "gateway/metrics.h"
 #include "gateway/topic.h"
 
-int gw_publish_status(enum fl_err code)
+int gw_publish_status(enum fl_err code, enum fl_error_class class)
 {
     switch (code) {
+    case FL_ERR_TOO_LARGE:
+        /* A bound that waiting does not move is the broker's no. */
+        return class == FL_CLASS_REJECT ? 500 : 429;
     case FL_ERR_INVALID:
         return 400;
     case FL_ERR_AGAIN:
-    case FL_ERR_TOO_LARGE:
     case FL_ERR_NO_MEMORY:
         return 429;
     case FL_ERR_CLOSED:
@@ -27,7 +29,7 @@ int gw_publish_status(enum fl_err code)
 struct gw_api_error gw_publish_error(struct fl_arena *arena, const struct gw_publish_result *result,
                                      struct fl_slice pubsub, struct fl_slice topic)
 {
-    int status = gw_publish_status(result->code);
+    int status = gw_publish_status(result->code, result->class);
     const char *text = result->text ? result->text : fl_err_name(result->code);
     const char *message = fl_arena_printf(
         arena, "error when publishing to topic %.*s in pubsub %.*s: %s%s", FL_SLICE_ARG(topic),

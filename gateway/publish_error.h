@@ -11,7 +11,7 @@
 #include "gateway/publish.h"
 
 /* The status that stands for a failure of the component, or of ours on the way to it. */
-int gw_publish_status(enum fl_err code);
+int gw_publish_status(enum fl_err code, enum fl_error_class class);
 
 /* What becomes of a publish that ended with this result; the message lives in `arena`. */
 struct gw_api_error gw_publish_error(struct fl_arena *arena, const struct gw_publish_result *result,
