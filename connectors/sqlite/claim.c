@@ -407,7 +407,9 @@ enum fl_err cn_claims_take_over(struct cn_broker *broker, struct fl_error *error
         else
             err = bury(broker, owner, &has_taken, error);
     }
-    if (!err)
+    /* After a time in which the file was locked, those who live get a lease's time to extend what
+     * they hold. */
+    if (!err && store->now_ms >= store->blocked_ms + broker->settings.lease_ms)
         err = take_over(broker, CN_SQL_CLAIM_LAPSED, store->now_ms, &has_taken, error);
     if (!err && has_others)
         err = look_when_a_lease_ends(broker, error);

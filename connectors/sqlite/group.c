@@ -240,6 +240,9 @@ enum fl_err cn_topic_load(struct cn_broker *broker, struct fl_slice name, bool m
     topic->fresh_count = 0;
     if (is_there)
         topic->seen = broker->store.transaction;
+    else if (name.len > CN_MOST_TOPIC_BYTES)
+        err = fl_error_set(error, FL_ERR_INVALID, FL_CLASS_REJECT,
+                           "a topic's name has at most %d bytes", CN_MOST_TOPIC_BYTES);
     else if (may_add)
         err = add_topic(broker, topic, error);
     else
@@ -247,7 +250,7 @@ enum fl_err cn_topic_load(struct cn_broker *broker, struct fl_slice name, bool m
                            FL_SLICE_ARG(name));
     if (!err)
         *found = topic;
-    else if (err == FL_ERR_NOT_FOUND || err == FL_ERR_TOO_LARGE)
+    else if (err == FL_ERR_NOT_FOUND || err == FL_ERR_TOO_LARGE || err == FL_ERR_INVALID)
         drop_topic(broker, topic);
     return err;
 }

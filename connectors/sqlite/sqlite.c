@@ -22,7 +22,6 @@ enum {
     MOST_FREE_ITEMS = 1024,
     SMALL_ITEM = 128, /* bytes of topic and key in an item that is kept for later */
     DELIVERY_BATCH = 64,
-    MOST_TOPIC_BYTES = 1024,
     MOST_PEEK = 10000,
 };
 
@@ -808,7 +807,7 @@ const struct connector_type cn_sqlite_type = {
             .competes = true,
             .order = CONNECTOR_ORDER_LANE,
             .max_message_bytes = 512 * 1024 * 1024,
-            .max_topic_bytes = MOST_TOPIC_BYTES,
+            .max_topic_bytes = CN_MOST_TOPIC_BYTES,
         },
     .state_size = sizeof(struct cn_sqlite),
     .settings_size = sizeof(struct cn_settings),

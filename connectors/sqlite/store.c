@@ -22,6 +22,7 @@
 
 enum {
     CHECKPOINT_FRAMES = 16 * 1024 * 1024 / 4096, /* then even a busy session stops to do it */
+    LONG_WAIT_MS = 1000,                         /* for the file */
     CHUNK_BYTES = 256 * 1024, /* the file grows by so much, so that reserving is seldom a write */
 };
 
@@ -168,10 +169,22 @@ static enum fl_err look_for_others(struct cn_store *store, bool *is_foreign, str
     return FL_OK;
 }
 
+/* While the file was locked nobody could extend a lease. Those of others may be shorter than ours.
+ */
+static void note_wait(struct cn_store *store)
+{
+    int64_t now_ms = fl_clock_ms(), long_ms = store->settings->lease_ms / 2;
+    if (now_ms - store->asked_ms >= (long_ms < LONG_WAIT_MS ? long_ms : LONG_WAIT_MS))
+        store->blocked_ms = now_ms;
+    store->asked_ms = 0;
+}
+
 enum fl_err cn_store_begin(struct cn_store *store, bool is_durable, bool *is_foreign,
                            struct fl_error *error)
 {
     FL_ASSERT(!store->is_in_transaction);
+    if (store->asked_ms == 0)
+        store->asked_ms = fl_clock_ms();
     enum fl_err err = cn_guard_lock(&store->guard, error);
     if (err)
         return err;
@@ -182,6 +195,7 @@ enum fl_err cn_store_begin(struct cn_store *store, bool is_durable, bool *is_for
         cn_guard_unlock(&store->guard);
         return err;
     }
+    note_wait(store);
     store->is_in_transaction = true;
     store->transaction++;
     err = look_for_others(store, is_foreign, error);
@@ -492,6 +506,7 @@ void cn_store_close(struct cn_store *store)
         store->db = NULL;
     }
     store->owner = 0;
+    store->asked_ms = 0;
     cn_guard_close(&store->guard);
     cn_vfs_free(&store->vfs);
 }

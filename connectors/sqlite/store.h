@@ -69,6 +69,8 @@ struct cn_store {
     int64_t data_version;    /* changes when another connection commits */
     int64_t wal_frames;      /* after the last commit */
     int64_t changed_ms;      /* when a foreign commit was seen last */
+    int64_t asked_ms;        /* since when a transaction is waited for; 0: it is not */
+    int64_t blocked_ms;      /* when a wait that was long for a lease ended */
     int64_t wall_ms, now_ms; /* clocks, read at the start of a turn */
 };
 

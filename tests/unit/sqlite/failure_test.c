@@ -384,6 +384,57 @@ static void expired_messages_are_passed_over(void **state)
     assert_true(has_body(subscription->deliveries[0], "y"));
 }
 
+/* While a person holds the file, nobody can extend a lease, so none ends by it. */
+static void a_lock_of_another_program_ends_no_lease(void **state)
+{
+    struct broker *broker = *state;
+    struct fl_error error;
+    const struct config_value values[] = {
+        {.name = FL_SLICE_LIT("connectionString"), .value = fl_slice_str(broker->path)},
+        {.name = FL_SLICE_LIT("leaseTime"), .value = FL_SLICE_LIT("1s")},
+        {.name = FL_SLICE_LIT("busyTimeout"), .value = FL_SLICE_LIT("100ms")},
+    };
+    struct fake_gateway *both[2];
+    struct fake_subscription *subscriptions[2];
+    char complaint[256];
+    sqlite3 *db;
+    for (int i = 0; i < 2; i++) {
+        both[i] = fake_gateway_beside(broker->fake, values, sizeof values / sizeof *values, &error);
+        assert_non_null(both[i]);
+        assert_true(fake_wait_up(both[i]));
+        subscriptions[i] =
+            fake_subscribe(both[i], FL_SLICE_LIT("orders"), "group", CONNECTOR_MODE_COMPETE);
+        assert_true(fake_wait_subscribed(subscriptions[i]));
+        fake_window(subscriptions[i], i == 0, 1 << 20);
+    }
+    assert_int_equal(publish(broker, "orders", "", "x"), FL_OK);
+    assert_true(fake_wait_deliveries(subscriptions[0], 1));
+    fake_window(subscriptions[1], 1, 1 << 20);
+    assert_int_equal(sqlite3_open(broker->path, &db), SQLITE_OK);
+    sqlite3_busy_timeout(db, PATIENCE_MS);
+    assert_int_equal(sqlite3_exec(db, "BEGIN IMMEDIATE", NULL, NULL, NULL), SQLITE_OK);
+    fake_run_quietly(broker->fake, 2500);
+    sqlite3_close(db);
+    fake_run_quietly(broker->fake, 1500);
+    assert_int_equal(subscriptions[0]->count, 1);
+    assert_int_equal(subscriptions[1]->count, 0);
+    for (int i = 0; i < 2; i++) {
+        fake_gateway_free(&both[i], complaint, sizeof complaint);
+        assert_string_equal(complaint, "");
+    }
+}
+
+static void a_topic_that_is_too_long_is_refused(void **state)
+{
+    struct broker *broker = *state;
+    char topic[CN_MOST_TOPIC_BYTES + 2];
+    memset(topic, 't', sizeof topic);
+    topic[CN_MOST_TOPIC_BYTES + 1] = 0;
+    assert_int_equal(publish(broker, topic, "", "x"), FL_ERR_INVALID);
+    topic[CN_MOST_TOPIC_BYTES] = 0;
+    assert_int_equal(publish(broker, topic, "", "x"), FL_OK);
+}
+
 #define CASE(test) cmocka_unit_test_setup_teardown(test, open_broker, close_broker)
 
 int main(void)
@@ -400,6 +451,8 @@ int main(void)
         CASE(a_group_that_is_removed_under_its_subscription_is_made_again),
         CASE(a_file_that_a_newer_version_took_is_left_alone),
         CASE(expired_messages_are_passed_over),
+        CASE(a_lock_of_another_program_ends_no_lease),
+        CASE(a_topic_that_is_too_long_is_refused),
     };
     install_vfs();
     return cmocka_run_group_tests_name("sqlite failures", tests, NULL, NULL);
