@@ -7,10 +7,14 @@
  *
  * The mailbox of posts follows the receiver's protocol of base/mailbox.h: `prepare` is the place
  * where the loop is about to sleep, so there the sleeping flag is set and the list looked at once
- * more.
+ * more. Waking is an eventfd of our own: uv_async_t makes the receiver spin until its sender is
+ * done, which on a busy core waits for a sender that is not running.
  */
 #include "net/loop.h"
 
+#include <errno.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
 #include <uv.h>
 
 #include "base/alloc.h"
@@ -31,7 +35,8 @@ struct net_loop {
     uv_check_t check;
     uv_idle_t idle;
     uv_timer_t timer;
-    uv_async_t async;
+    uv_poll_t waker;
+    int wake_fd;
     struct net_task *first_task, **last_task;
     struct fl_list deadline_classes;
     struct fl_heap timers;
@@ -157,6 +162,37 @@ static void on_check(uv_check_t *handle)
     set_idle(loop, loop->first_task != NULL);
 }
 
+static void wake(void *context)
+{
+    struct net_loop *loop = context;
+    uint64_t one = 1;
+    /* A full counter means that it is awake already. */
+    ssize_t ignored = write(loop->wake_fd, &one, sizeof one);
+    (void)ignored;
+}
+
+/* Waking is all that is wanted: posts are taken in `check`. */
+static void on_wake(uv_poll_t *handle, int status, int events)
+{
+    struct net_loop *loop = handle->data;
+    uint64_t count;
+    (void)status;
+    (void)events;
+    ssize_t ignored = read(loop->wake_fd, &count, sizeof count);
+    (void)ignored;
+}
+
+/* 0, or libuv's code. */
+static int make_waker(struct net_loop *loop)
+{
+    loop->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    if (loop->wake_fd < 0)
+        return uv_translate_sys_error(errno);
+    int failed = uv_poll_init(&loop->uv, &loop->waker, loop->wake_fd);
+    loop->waker.data = loop;
+    return failed ? failed : uv_poll_start(&loop->waker, UV_READABLE, on_wake);
+}
+
 static void on_prepare(uv_prepare_t *handle)
 {
     struct net_loop *loop = handle->data;
@@ -168,20 +204,8 @@ static void on_prepare(uv_prepare_t *handle)
     /* Idle handles were counted before this point, so one that starts now would come a turn too
      * late. */
     if (loop->first_task)
-        uv_async_send(&loop->async);
+        wake(loop);
     end_turn(loop);
-}
-
-/* Waking is all that is wanted: posts are taken in `check`. */
-static void on_async(uv_async_t *handle)
-{
-    (void)handle;
-}
-
-static void wake(void *context)
-{
-    struct net_loop *loop = context;
-    uv_async_send(&loop->async);
 }
 
 void net_loop_post(struct net_loop *loop, struct net_post *post)
@@ -327,7 +351,7 @@ enum fl_err net_loop_new(struct net_loop **out, struct fl_error *error)
     uv_check_init(&loop->uv, &loop->check);
     uv_idle_init(&loop->uv, &loop->idle);
     uv_timer_init(&loop->uv, &loop->timer);
-    failed = uv_async_init(&loop->uv, &loop->async, on_async);
+    failed = make_waker(loop);
     loop->prepare.data = loop->check.data = loop->timer.data = loop;
     loop->last_task = &loop->first_task;
     loop->armed_at_ms = INT64_MAX;
@@ -363,6 +387,8 @@ void net_loop_free(struct net_loop **pointer)
     uv_walk(&loop->uv, close_handle, NULL);
     uv_run(&loop->uv, UV_RUN_DEFAULT);
     FL_ASSERT(uv_loop_close(&loop->uv) == 0);
+    if (loop->wake_fd >= 0)
+        close(loop->wake_fd);
     fl_heap_fini(&loop->timers);
     fl_free(loop);
 }
