@@ -1,4 +1,4 @@
-"""How often the disk is waited for: once a message when one client publishes, far less when many do.
+"""How often the disk is waited for: once a message for one client, far less when many publish.
 
 The connector's counter is what is asserted, and strace has to have seen as many calls. These are
 counts and no times; but how many messages come together depends on the machine, so each ratio is
