@@ -161,16 +161,19 @@ static void wake_group(struct cn_broker *broker, int64_t id, int64_t due_ms)
     }
 }
 
-/* A lane has less in it: what stood behind the cursor for want of room may have some now. */
-static void look_again(struct cn_broker *broker, int64_t id)
+/* A lane has less in it: its next message may be due, and what stood behind the cursor of its topic
+ * for want of room may have some now. Other topics need no look, of which a pattern has many. */
+static void look_again(struct cn_broker *broker, int64_t id, int64_t seq)
 {
-    FL_LIST_EACH(at, &broker->consumers)
+    struct cn_topic *topic = cn_topic_by_id(broker, cn_seq_topic(seq));
+    wake_group(broker, id, 0);
+    if (!topic)
+        return;
+    FL_LIST_EACH(at, &topic->readers)
     {
-        struct cn_consumer *consumer = FL_LIST_ENTRY(at, struct cn_consumer, link);
-        if (consumer->id != id)
-            continue;
-        consumer->must_look = true;
-        cn_consumer_consider(consumer);
+        struct cn_reader *reader = FL_LIST_ENTRY(at, struct cn_reader, of_topic);
+        if (reader->consumer->id == id)
+            cn_reader_ready(reader);
     }
 }
 
@@ -219,7 +222,7 @@ static enum fl_err write_done(struct cn_broker *broker, const struct cn_claim *c
         CN_CHANGE(store, &changes, error, CN_SQL_CLAIM_REMOVE, (int64_t)store->owner, claim->id);
     if (err || claim->lane == 0 || changes == 0)
         return err;
-    look_again(broker, claim->consumer->id);
+    look_again(broker, claim->consumer->id, claim->first);
     broker->must_ring = true;
     return promote(broker, claim->consumer->id, (int64_t)claim->lane, error);
 }
@@ -750,7 +753,7 @@ static enum fl_err claim_due(struct harvest *harvest, const struct due *due, str
         ce_event_release(&found.event);
     if (!err && !is_alive && due->lane) {
         err = promote(consumer->broker, consumer->id, due->lane, error);
-        look_again(consumer->broker, consumer->id);
+        look_again(consumer->broker, consumer->id, due->seq);
     }
     return err;
 }
