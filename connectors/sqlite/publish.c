@@ -244,6 +244,10 @@ static enum fl_err check(const struct cn_broker *broker, const struct cn_item *i
     if (item->deadline_at_ms <= broker->store.now_ms)
         return fl_error_set(error, FL_ERR_TIMEOUT, FL_CLASS_UNKNOWN,
                             "the file was busy until the deadline");
+    /* SQLite has a limit of its own, and what it refuses would end the turn for all. */
+    if (item->event->body.len > CN_MOST_MESSAGE_BYTES)
+        return fl_error_set(error, FL_ERR_TOO_LARGE, FL_CLASS_REJECT,
+                            "a message has at most %d bytes", CN_MOST_MESSAGE_BYTES);
     if (broker->is_over_size)
         return fl_error_set(error, FL_ERR_AGAIN, FL_CLASS_RETRY,
                             "%s holds its maxBytes (%lld), and every message in it is unsettled",

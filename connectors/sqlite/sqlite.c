@@ -806,7 +806,7 @@ const struct connector_type cn_sqlite_type = {
             .survives_process = true,
             .competes = true,
             .order = CONNECTOR_ORDER_LANE,
-            .max_message_bytes = 512 * 1024 * 1024,
+            .max_message_bytes = CN_MOST_MESSAGE_BYTES,
             .max_topic_bytes = CN_MOST_TOPIC_BYTES,
         },
     .state_size = sizeof(struct cn_sqlite),

@@ -32,6 +32,7 @@
 enum {
     CN_MOST_OUTSTANDING = 16384, /* publishes taken and not answered */
     CN_MOST_TOPIC_BYTES = 1024,
+    CN_MOST_MESSAGE_BYTES = 512 * 1024 * 1024,
     CN_CLAIM_SPAN = 64,     /* messages of one claim: the bits of its mask */
     CN_MOST_PARKED = 10000, /* messages of one topic and consumer that wait for their lane */
     CN_POLL_MS = 1000,      /* the safety net under the bell; leases and dead owners */
