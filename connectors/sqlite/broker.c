@@ -15,6 +15,7 @@
 #include "base/alloc.h"
 #include "base/clock.h"
 #include "base/log.h"
+#include "base/random.h"
 #include "connectors/sqlite/sqlite_priv.h"
 
 enum {
@@ -804,6 +805,7 @@ struct cn_broker *cn_broker_new(const struct cn_settings *settings, char *path,
     broker->sqlite = sqlite;
     broker->log = sqlite->connector.host->log;
     broker->log_name = sqlite->connector.log_name;
+    fl_random_bytes(&broker->nonce, sizeof broker->nonce);
     broker->lapse_at_ms = INT64_MAX;
     broker->reopen_wait_ms = FIRST_REOPEN_MS;
     fl_list_init(&broker->publishes);

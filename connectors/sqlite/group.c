@@ -304,6 +304,7 @@ struct cn_consumer *cn_consumer_new(struct cn_broker *broker, struct cn_feed *fe
 {
     struct cn_consumer *consumer = fl_zalloc(sizeof *consumer);
     consumer->broker = broker;
+    consumer->number = ++broker->last_consumer_number;
     consumer->feed = feed;
     consumer->next_due_ms = INT64_MAX;
     fl_list_init(&consumer->ready);
@@ -499,13 +500,14 @@ static enum fl_err add_all_cursors(struct cn_consumer *consumer, bool is_new, in
     return err;
 }
 
-/* A broadcast consumer is a group of its own, named after its process; it ends with it. */
+/* A broadcast consumer is a group of its own, which ends with its process; a new connection of the
+ * same process finds it again. */
 static struct fl_slice row_name(struct cn_consumer *consumer, struct fl_buffer *text)
 {
     fl_buffer_append_slice(text, consumer->feed->group);
     if (consumer->feed->mode == CONNECTOR_MODE_BROADCAST)
-        fl_buffer_printf(text, "/%llu-%p", (unsigned long long)consumer->broker->store.owner,
-                         (void *)consumer);
+        fl_buffer_printf(text, "/%016llx-%llu", (unsigned long long)consumer->broker->nonce,
+                         (unsigned long long)consumer->number);
     return fl_slice_str(fl_buffer_cstr(text));
 }
 

@@ -115,7 +115,8 @@ static const char *const texts[CN_SQL_COUNT] = {
     [CN_SQL_CONSUMER_ADD] =
         "INSERT INTO consumer(created, seen, pattern, owner, name, topic, server)"
         " VALUES(?1, ?1, ?2, ?3, ?4, ?5, ?6)",
-    [CN_SQL_CONSUMER_SEEN] = "UPDATE consumer SET seen = ?2, server = ?3 WHERE id = ?1",
+    [CN_SQL_CONSUMER_SEEN] = "UPDATE consumer SET seen = ?2, server = ?3,"
+                             " owner = iif(owner IS NULL, NULL, ?3) WHERE id = ?1",
     [CN_SQL_CONSUMER_PATTERNS] = "SELECT id, topic FROM consumer WHERE pattern <> 0",
     [CN_SQL_CONSUMER_REMOVE] = "DELETE FROM consumer WHERE id = ?1",
     [CN_SQL_CONSUMER_OF_OWNER] = "SELECT id FROM consumer WHERE owner = ?1",

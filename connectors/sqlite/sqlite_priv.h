@@ -182,6 +182,7 @@ struct cn_consumer {
     struct fl_list ready; /* in `ready` of the broker: has room, and something to look at */
     struct cn_broker *broker;
     struct cn_feed *feed;
+    uint64_t number;   /* of those that this broker has had */
     int64_t id;        /* 0: has to be attached (again) */
     uint64_t attached; /* the transaction in which it was */
     bool is_leaving;
@@ -233,6 +234,8 @@ struct cn_broker {
     const struct fl_log *log;
     struct fl_slice application;
     const char *log_name;
+    uint64_t nonce; /* tells this broker's broadcast groups from those of others */
+    uint64_t last_consumer_number;
 
     bool is_open, was_told_up;
     struct fl_error last_error;

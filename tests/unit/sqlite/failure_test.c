@@ -258,7 +258,10 @@ static void deliveries_of_a_lost_connection_come_again_at_once(void **state)
     assert_true(fake_wait_deliveries(subscription, 2));
     assert_true(has_body(subscription->deliveries[1], "x"));
     assert_int_equal(subscription->deliveries[1]->what.attempt, 2);
-    /* The broadcast group of before is gone with it: it would keep messages for ever. */
+    /* The broadcast group goes on as well, and none of before stays to keep messages for ever. */
+    fake_window(broadcast, 10, 1 << 20);
+    assert_true(fake_wait_deliveries(broadcast, 1));
+    assert_true(has_body(broadcast->deliveries[0], "x"));
     assert_int_equal(number_of(broker, "SELECT count(*) FROM consumer WHERE owner IS NOT NULL"), 1);
     assert_int_equal(number_of(broker, "SELECT count(*) FROM owner"), 1);
 }
