@@ -144,7 +144,8 @@ $(BUILD)/tests/%: tests/%.c $(BUILD)/flags $(ARCHIVES) | $(call object,$(VERSION
 	$(call say,TEST)
 	@mkdir -p $(@D)
 	$(Q)$(compile) -MF $@.d $(link) $< $(call object,$(VERSION)) \
-	  $(ARCHIVES) $(foreach c,$(CONNECTORS),$(LIBS_$(c))) $(LIBS) -lcmocka
+	  -Wl,--start-group $(ARCHIVES) -Wl,--end-group $(foreach c,$(CONNECTORS),$(LIBS_$(c))) \
+	  $(LIBS) -lcmocka
 
 deps: ## say which Debian packages are missing
 	@tests/support/deps --check
