@@ -151,6 +151,7 @@ static void any_metadata_comes_back_as_it_was(void **state)
     for (size_t i = 0; i < COUNT; i++)
         metadata[i] = (struct ce_metadata){fl_slice_of(bytes + 1 + i * 2, 1 + i % 7),
                                            fl_slice_of(bytes + i, i)};
+    metadata[COUNT - 4] = (struct ce_metadata){FL_SLICE_LIT("%41"), FL_SLICE_LIT("100%25+%zz%4")};
     metadata[COUNT - 3].key = metadata[COUNT - 2].key = FL_SLICE_LIT("twice");
     metadata[COUNT - 1] = (struct ce_metadata){FL_SLICE_LIT("large"), fl_slice_of(large, 65536)};
     struct fl_slice topic = fake_topic(suite->fake, "any-metadata");
