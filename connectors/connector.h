@@ -76,6 +76,8 @@ struct connector_publish {
     struct fl_slice partition_key; /* null = none */
     int64_t deadline_at_ms;        /* answered by then at the latest */
     void *token;                   /* the gateway's; comes back in the answer */
+    bool is_urgent; /* a dead letter: what it replaces is settled when it is stored, so a bound that
+                       only keeps the broker from growing must not refuse it */
 };
 
 struct connector_published {

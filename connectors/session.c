@@ -37,12 +37,13 @@ struct connector_session {
     atomic_bool is_interrupted;
     _Atomic uint64_t generation;
 
-    pthread_mutex_t gate;
-    bool is_abandoned; /* under the gate */
+    pthread_mutex_t gate; /* of the next two */
+    bool is_abandoned, has_ended;
 
     struct net_post over; /* the thread's last post */
     struct net_timer timer;
     int64_t deadline_at_ms;
+    int64_t interrupted_at_ms;            /* 0: not yet */
     struct connector_session_sleep sleep; /* the thread's */
 };
 
@@ -96,8 +97,11 @@ static void *run(void *argument)
             break;
         sleep_until_something_comes(session);
     }
-    bool is_heard = connector_session_reply(session, &session->over);
-    (void)is_heard;
+    pthread_mutex_lock(&session->gate);
+    session->has_ended = true;
+    if (!session->is_abandoned)
+        net_loop_post(session->loop, &session->over);
+    pthread_mutex_unlock(&session->gate);
     return NULL;
 }
 
@@ -122,11 +126,15 @@ static void on_over(struct net_post *post)
     type->ended(owner, rest, false);
 }
 
+/* One that has just ended is heard of in this turn of the loop or the next. */
 static void abandon(struct connector_session *session)
 {
     pthread_mutex_lock(&session->gate);
-    session->is_abandoned = true;
+    bool has_ended = session->has_ended;
+    session->is_abandoned = !has_ended;
     pthread_mutex_unlock(&session->gate);
+    if (has_ended)
+        return;
     pthread_detach(session->thread);
     session->type->ended(session->owner, NULL, true);
 }
@@ -135,7 +143,11 @@ static void on_deadline(struct net_timer *timer)
 {
     struct connector_session *session = FL_CONTAINER(timer, struct connector_session, timer);
     int64_t now_ms = net_loop_now_ms(session->loop);
-    if (now_ms >= session->deadline_at_ms + PATIENCE_MS) {
+    /* Counted from the first interrupt: the deadline may be long past, or the process stood still.
+     */
+    if (session->interrupted_at_ms == 0)
+        session->interrupted_at_ms = now_ms;
+    if (now_ms - session->interrupted_at_ms >= PATIENCE_MS) {
         abandon(session);
         return;
     }

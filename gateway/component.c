@@ -32,8 +32,9 @@ static void offer_line(struct gw_component *component)
         FL_LIST_EACH(at, &component->line)
         {
             struct gw_publish *publish = FL_LIST_ENTRY(at, struct gw_publish, link);
-            batch[count++] = (struct connector_publish){publish->topic, publish->event,
-                                                        publish->partition_key, deadline, publish};
+            batch[count++] =
+                (struct connector_publish){publish->topic, publish->event, publish->partition_key,
+                                           deadline,       publish,        publish->is_urgent};
             if (count == GW_PUBLISH_BATCH)
                 break;
         }

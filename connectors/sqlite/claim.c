@@ -30,8 +30,7 @@ static struct cn_claim *new_claim(struct cn_consumer *consumer, int64_t first)
     claim->consumer = consumer;
     claim->first = first;
     claim->id = ++broker->last_claim_id;
-    claim->made_ms = broker->store.now_ms;
-    claim->until_ms = claim->made_ms + broker->settings.lease_ms;
+    claim->until_ms = broker->store.now_ms + broker->settings.lease_ms;
     if (broker->lapse_at_ms > claim->until_ms)
         broker->lapse_at_ms = claim->until_ms;
     fl_list_init(&claim->dirty);
@@ -140,7 +139,7 @@ void cn_extend(struct cn_broker *broker, const struct cn_extension *extension)
     if (!claim)
         return;
     int64_t until_ms = broker->store.now_ms + broker->settings.lease_ms;
-    claim->lease_ms[index_of(bit)] = (uint32_t)(until_ms - claim->made_ms);
+    claim->ends_ms[index_of(bit)] = until_ms;
     claim->until_ms = until_ms;
     if (fl_list_is_empty(&claim->longer))
         fl_list_add_last(&broker->extended, &claim->longer);
@@ -303,7 +302,7 @@ int64_t cn_claims_lapse(struct cn_broker *broker)
             continue;
         for (uint64_t left = claim->mask & ~claim->done; left; left &= left - 1) {
             uint64_t bit = left & -left;
-            int64_t until_ms = claim->made_ms + claim->lease_ms[index_of(bit)];
+            int64_t until_ms = claim->ends_ms[index_of(bit)];
             if (until_ms > now_ms) {
                 next_ms = until_ms < next_ms ? until_ms : next_ms;
                 continue;
@@ -498,7 +497,7 @@ static enum fl_err take(struct harvest *harvest, const struct cn_topic *topic,
     unsigned index = (unsigned)(found->seq - claim->first);
     claim->mask |= (uint64_t)1 << index;
     claim->bytes[index] = (uint32_t)found->bytes;
-    claim->lease_ms[index] = (uint32_t)consumer->broker->settings.lease_ms;
+    claim->ends_ms[index] = consumer->broker->store.now_ms + consumer->broker->settings.lease_ms;
     consumer->in_flight++;
     consumer->in_flight_bytes += found->bytes;
     struct cn_delivery *delivery = new_delivery(consumer->broker);

@@ -248,7 +248,7 @@ static enum fl_err check(const struct cn_broker *broker, const struct cn_item *i
     if (item->event->body.len > CN_MOST_MESSAGE_BYTES)
         return fl_error_set(error, FL_ERR_TOO_LARGE, FL_CLASS_REJECT,
                             "a message has at most %d bytes", CN_MOST_MESSAGE_BYTES);
-    if (broker->is_over_size)
+    if (broker->is_over_size && !item->is_urgent)
         return fl_error_set(error, FL_ERR_AGAIN, FL_CLASS_RETRY,
                             "%s holds its maxBytes (%lld), and every message in it is unsettled",
                             broker->store.path, (long long)broker->settings.max_bytes);

@@ -137,6 +137,7 @@ static void add_item(struct cn_sqlite *sqlite, const struct connector_publish *p
     item->token = publish->token;
     item->event = ce_event_hold(publish->event);
     item->deadline_at_ms = publish->deadline_at_ms;
+    item->is_urgent = publish->is_urgent;
     fl_list_add_last(&work_of(sqlite)->publishes, &item->link);
     join_line(sqlite, item);
 }
@@ -160,6 +161,16 @@ static void leave_line(struct cn_sqlite *sqlite, struct cn_item *item)
     sqlite->outstanding_count--;
 }
 
+static void say_writable(struct cn_sqlite *sqlite)
+{
+    struct connector *connector = &sqlite->connector;
+    if (!sqlite->owes_writable || sqlite->is_closing ||
+        sqlite->outstanding_count >= CN_MOST_OUTSTANDING)
+        return;
+    sqlite->owes_writable = false;
+    connector->host->callbacks->writable(connector);
+}
+
 /* The session may be reading these, or never come to them. */
 static void on_deadline(struct net_timer *timer)
 {
@@ -170,7 +181,7 @@ static void on_deadline(struct net_timer *timer)
         struct cn_item *item = FL_LIST_ENTRY(first, struct cn_item, outstanding);
         if (item->deadline_at_ms > now_ms) {
             net_timer_start(connector->host->loop, timer, item->deadline_at_ms);
-            return;
+            break;
         }
         struct connector_published late = {item->token, FL_ERR_TIMEOUT, FL_CLASS_UNKNOWN,
                                            "the file was busy until the deadline"};
@@ -178,6 +189,7 @@ static void on_deadline(struct net_timer *timer)
         item->is_answered = true;
         connector->host->callbacks->published(connector, &late, 1);
     }
+    say_writable(sqlite);
 }
 
 static void give_published(struct cn_sqlite *sqlite, struct cn_answer *answer)
@@ -523,11 +535,7 @@ void cn_sqlite_on_answer(struct net_post *post)
         callbacks->state(connector, false, &answer->state_error);
     fl_free(answer->deliveries);
     fl_free(answer);
-    if (sqlite->owes_writable && !sqlite->is_closing &&
-        sqlite->outstanding_count < CN_MOST_OUTSTANDING) {
-        sqlite->owes_writable = false;
-        callbacks->writable(connector);
-    }
+    say_writable(sqlite);
 }
 
 /* --- opening and closing --- */

@@ -49,8 +49,9 @@ struct cn_item {
     struct fl_slice topic, key; /* inside `text` */
     int64_t deadline_at_ms;
     int64_t expires_wall_ms; /* session: 0 = never */
-    bool is_answered;        /* loop: its deadline passed before the session was done */
-    enum fl_err code;        /* the result; the rest only when it is not FL_OK */
+    bool is_urgent;
+    bool is_answered; /* loop: its deadline passed before the session was done */
+    enum fl_err code; /* the result; the rest only when it is not FL_OK */
     enum fl_error_class class;
     char *note; /* its own allocation; NULL: the answer's common text */
     uint32_t room;
@@ -210,11 +211,10 @@ struct cn_claim {
     int64_t first;       /* seq of bit 0 */
     uint64_t mask, done; /* unsettled; settled since the last commit (a part of the mask) */
     uint64_t lane;
-    int64_t made_ms, until_ms; /* `until_ms`: the longest lease in it, as in the row */
-    uint64_t extended;         /* by this turn's work */
+    int64_t until_ms; /* the end of the longest lease in it, as in the row */
     uint32_t attempt;
-    uint32_t bytes[CN_CLAIM_SPAN];    /* of each message */
-    uint32_t lease_ms[CN_CLAIM_SPAN]; /* of each message, from `made_ms` on */
+    uint32_t bytes[CN_CLAIM_SPAN];  /* of each message */
+    int64_t ends_ms[CN_CLAIM_SPAN]; /* of each message's lease */
 };
 
 /* A delivery that failed or was given back, until its row of `waiting` is committed. */

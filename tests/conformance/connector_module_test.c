@@ -208,15 +208,18 @@ static void lists_every_type_once(void **state)
 {
     (void)state;
     struct connector_registry *registry = connector_registry_new();
+    size_t at = 0, linked_in = 0, count = 0, memory = 0;
+    while (connector_registry_next(registry, &at))
+        linked_in++;
     connector_registry_load_all(registry, NULL);
     connector_registry_load_all(registry, &last_error);
-    size_t at = 0, count = 0, memory = 0;
+    at = 0;
     for (const struct connector_type *type; (type = connector_registry_next(registry, &at));) {
         count++;
         memory += strcmp(type->component_types[0], "pubsub.in-memory") == 0;
     }
     assert_int_equal(memory, 1);
-    assert_int_equal(count, place.has_modules ? 4 : 1);
+    assert_int_equal(count, linked_in + (place.has_modules ? 3 : 0));
     assert_int_not_equal(last_error.code, FL_OK);
     connector_registry_free(&registry);
 }

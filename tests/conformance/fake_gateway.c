@@ -567,7 +567,8 @@ static void line_up(struct fake_gateway *fake, const struct fake_message *messag
     enum fl_err err = ce_event_new(message->body, FL_SLICE_LIT("text/plain"), message->metadata,
                                    message->metadata_count, &fake->budget, &event);
     FL_ASSERT(err == FL_OK);
-    add_to_line(fake, message->topic, message->key, message->deadline_ms, event);
+    add_to_line(fake, message->topic, message->key, message->deadline_ms, event)->what.is_urgent =
+        message->is_urgent;
 }
 
 struct fake_publish *fake_publish_event(struct fake_gateway *fake, struct fl_slice topic,

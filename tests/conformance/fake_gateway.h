@@ -38,6 +38,7 @@ struct fake_message {
     const struct ce_metadata *metadata;
     size_t metadata_count;
     int64_t deadline_ms; /* from now on; 0: the patience */
+    bool is_urgent;
 };
 
 struct fake_delivery {
