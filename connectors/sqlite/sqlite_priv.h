@@ -369,10 +369,22 @@ enum fl_err cn_topics_write(struct cn_broker *broker, struct fl_error *error) FL
 void cn_topics_forget(struct cn_broker *broker);
 void cn_topics_free(struct cn_broker *broker);
 
-/* --- claim.c: claims, deliveries, settlements, leases --- */
+/* --- scan.c: claiming --- */
 
 /* Claims for all that have room, and adds the deliveries to the answer. */
 enum fl_err cn_claim_all(struct cn_broker *broker, struct fl_error *error) FL_MUST_USE;
+
+/* --- claim.c: claims, settlements, leases, take-over --- */
+
+/* One without messages, which has a place in the table and no row yet; `first` is the seq of its
+ * bit 0. */
+struct cn_claim *cn_claim_new(struct cn_consumer *consumer, int64_t first);
+/* The next of the lane may go. */
+enum fl_err cn_lane_promote(struct cn_broker *broker, int64_t consumer, int64_t lane,
+                            struct fl_error *error) FL_MUST_USE;
+/* A lane of the consumer has less in it, namely `seq`: its next message may be due, and what stood
+ * behind the cursor of its topic for want of room may have some now. */
+void cn_lane_look_again(struct cn_broker *broker, int64_t consumer, int64_t seq);
 /* Notes what became of a delivery; made-up and stale tokens are ignored. */
 void cn_settle(struct cn_broker *broker, const struct cn_settlement *settlement);
 void cn_extend(struct cn_broker *broker, const struct cn_extension *extension);
