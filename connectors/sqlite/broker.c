@@ -35,7 +35,7 @@ struct cn_answer *cn_answer_of(struct cn_broker *broker)
         return broker->answer;
     struct cn_answer *answer = fl_zalloc(sizeof *answer);
     answer->sqlite = broker->sqlite;
-    answer->post.run = cn_sqlite_on_answer;
+    answer->post.run = cn_front_on_answer;
     fl_list_init(&answer->published);
     fl_list_init(&answer->changes);
     broker->answer = answer;

@@ -300,10 +300,44 @@ struct cn_sqlite {
     int64_t close_at_ms;
 };
 
-/* --- sqlite.c: the loop's side --- */
+static inline struct cn_sqlite *cn_sqlite_of(struct connector *connector)
+{
+    return (struct cn_sqlite *)(void *)connector;
+}
 
-void cn_sqlite_on_answer(struct net_post *post);
+/* --- sqlite.c: the instance's beginning and end --- */
+
 void cn_sqlite_on_session_ended(void *owner, struct fl_mailbox_entry *rest, bool is_abandoned);
+
+/* --- front.c: the loop's side --- */
+
+void cn_front_init(struct cn_sqlite *sqlite);
+/* Takes nothing any more, wants no delivery, and tells the session so. */
+void cn_front_close(struct cn_sqlite *sqlite);
+/* After the session's end: answers what has no answer, and frees what never reached the session,
+ * `rest` included. */
+void cn_front_end(struct cn_sqlite *sqlite, struct fl_mailbox_entry *rest);
+/* After the broker is freed, whose consumers point to them. */
+void cn_front_free_feeds(struct cn_sqlite *sqlite);
+
+/* The slots of connector.h. */
+size_t cn_front_publish(struct connector *connector, const struct connector_publish *items,
+                        size_t count);
+void cn_front_settle(struct connector *connector, const struct connector_settlement *items,
+                     size_t count);
+void cn_front_extend(struct connector *connector, struct connector_subscription *subscription,
+                     const struct connector_token *tokens, size_t count);
+void cn_front_subscribe(struct connector *connector, struct connector_subscription *subscription);
+void cn_front_unsubscribe(struct connector *connector, struct connector_subscription *subscription);
+void cn_front_window(struct connector *connector, struct connector_subscription *subscription,
+                     uint32_t messages, size_t bytes);
+void cn_front_backlog(struct connector *connector, struct fl_slice topic, struct fl_slice group,
+                      void *token);
+enum fl_err cn_front_invoke(struct connector *connector, const struct connector_call *call,
+                            struct fl_error *error) FL_MUST_USE;
+
+/* Gives the gateway what the session sent, and frees it. */
+void cn_front_on_answer(struct net_post *post);
 /* Any thread. */
 void cn_work_free(struct cn_work *work);
 void cn_change_free(struct cn_change *change);
