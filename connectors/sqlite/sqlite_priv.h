@@ -342,7 +342,7 @@ void cn_front_on_answer(struct net_post *post);
 void cn_work_free(struct cn_work *work);
 void cn_change_free(struct cn_change *change);
 
-/* --- broker.c: the turn --- */
+/* --- broker.c: the turn, opening, closing --- */
 
 /* The session's state, before its thread starts. Borrows all; the path is taken. */
 struct cn_broker *cn_broker_new(const struct cn_settings *settings, char *path,
@@ -350,8 +350,26 @@ struct cn_broker *cn_broker_new(const struct cn_settings *settings, char *path,
                                 struct cn_sqlite *sqlite);
 void cn_broker_free(struct cn_broker **broker);
 
+/* The answer that is being gathered. */
 struct cn_answer *cn_answer_of(struct cn_broker *broker);
+/* The connection ends, all that wait are answered with the reason, and the file is opened again
+ * later. */
+void cn_go_down(struct cn_broker *broker, const struct fl_error *error);
 extern const struct connector_session_type cn_session_type;
+
+/* --- transact.c: the transaction of a turn, and its failures --- */
+
+/* Everything that waits, once. On failure all of it waits again as before. */
+enum fl_err cn_transact(struct cn_broker *broker, bool takes_over,
+                        struct fl_error *error) FL_MUST_USE;
+/* The same, and what follows from a failure is done: another try, a pause, or the connection's
+ * end. */
+void cn_transact_and_handle(struct cn_broker *broker, bool takes_over);
+/* Some of `delayed` can be published now. */
+bool cn_is_delayed_due(const struct cn_broker *broker);
+/* All that wait are answered with one reason. */
+void cn_fail_publishes(struct cn_broker *broker, const struct fl_error *error);
+void cn_fail_changes(struct cn_broker *broker, const struct fl_error *error);
 
 /* --- publish.c --- */
 
