@@ -206,8 +206,9 @@ soak: ## the long forms of the tests; figures go to tests/soak.md
 
 # connector.h and what it includes: enough to compile a connector outside this tree.
 PUBLIC_HEADERS := connectors/connector.h connectors/session.h cloudevents/event.h config/option.h config/note.h \
-  config/values.h base/error.h base/slice.h base/log.h base/arena.h base/buffer.h base/alloc.h
-DOC_PAGES = README.md LICENSE $(wildcard docs/*.md docs/connectors/*.md docs/options/*.md connectors/*/README.md)
+  config/values.h base/error.h base/slice.h base/log.h base/arena.h base/buffer.h base/alloc.h \
+  base/list.h base/heap.h base/mailbox.h net/loop.h
+DOC_PAGES = README.md CONTRIBUTING.md LICENSE bench/results.md $(wildcard docs/*.md docs/connectors/*.md docs/options/*.md connectors/*/README.md)
 dest = $(DESTDIR)$(PREFIX)
 
 install: ## into $(DESTDIR)$(PREFIX): bin/, lib/fairlead/, share/man/, share/doc/fairlead/, include/fairlead/

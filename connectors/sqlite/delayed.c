@@ -105,12 +105,12 @@ static enum fl_err publish_row(struct cn_broker *broker, sqlite3_stmt *row, stru
     struct cn_record record = read_record(row, broker->store.wall_ms);
     struct cn_topic *topic;
     enum fl_err err = cn_topic_load(broker, cn_column(row, COLUMN_TOPIC), true, &topic, error);
-    bool is_put_off = err == FL_ERR_TOO_LARGE;
+    if (!err)
+        err = cn_message_add(broker, topic, &record, error);
+    bool is_put_off = err == FL_ERR_TOO_LARGE || err == FL_ERR_INVALID;
     if (is_put_off)
         memcpy(slice->reason, error->text, sizeof slice->reason);
-    else if (!err)
-        err = cn_message_add(broker, topic, &record, error);
-    if (err && !is_put_off)
+    else if (err)
         return err;
     slice->bytes += record.body.len + record.metadata.len;
     slice->published += !is_put_off;

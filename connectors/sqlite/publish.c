@@ -241,6 +241,9 @@ static bool is_its_own_fault(enum fl_err err)
 static enum fl_err check(const struct cn_broker *broker, const struct cn_item *item,
                          struct fl_error *error)
 {
+    if (item->topic.len > CN_MOST_TOPIC_BYTES)
+        return fl_error_set(error, FL_ERR_INVALID, FL_CLASS_REJECT,
+                            "a topic's name has at most %d bytes", CN_MOST_TOPIC_BYTES);
     if (item->deadline_at_ms <= broker->store.now_ms)
         return fl_error_set(error, FL_ERR_TIMEOUT, FL_CLASS_UNKNOWN,
                             "the file was busy until the deadline");

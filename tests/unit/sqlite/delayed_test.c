@@ -192,6 +192,21 @@ static void a_topic_too_many_is_logged_once_a_minute(void **state)
     assert_null(strchr(strchr(text, '\n') + 1, '\n'));
 }
 
+/* A file may hold what nobody may publish any more; it must not keep everything else up. */
+static void a_topic_that_is_too_long_waits_for_ever(void **state)
+{
+    struct scratch *scratch = *state;
+    char topic[CN_MOST_TOPIC_BYTES + 2];
+    memset(topic, 't', sizeof topic - 1);
+    topic[sizeof topic - 1] = 0;
+    add_plain(scratch, topic, 1, "a");
+    add_plain(scratch, "t", 1, "b");
+    scratch_advance(scratch, 10);
+    publish_due(scratch);
+    assert_int_equal(cancel(scratch, topic, "a"), FL_OK);
+    assert_int_equal(cancel(scratch, "t", "b"), FL_ERR_NOT_FOUND);
+}
+
 static void taking_back_removes_all_of_that_id_and_topic(void **state)
 {
     struct scratch *scratch = *state;
@@ -239,6 +254,7 @@ int main(void)
         TEST(a_slice_is_bounded_in_bytes),
         TEST(a_topic_too_many_loses_nothing),
         TEST(a_topic_too_many_is_logged_once_a_minute),
+        TEST(a_topic_that_is_too_long_waits_for_ever),
         TEST(taking_back_removes_all_of_that_id_and_topic),
         TEST(a_rollback_keeps_it_delayed),
     };

@@ -434,6 +434,14 @@ static void a_topic_that_is_too_long_is_refused(void **state)
     memset(topic, 't', sizeof topic);
     topic[CN_MOST_TOPIC_BYTES + 1] = 0;
     assert_int_equal(publish(broker, topic, "", "x"), FL_ERR_INVALID);
+    static const struct ce_metadata later = {FL_SLICE_LIT("delay"), FL_SLICE_LIT("10ms")};
+    struct fake_message delayed = {.topic = fl_slice_str(topic),
+                                   .body = FL_SLICE_LIT("x"),
+                                   .metadata = &later,
+                                   .metadata_count = 1};
+    const struct fake_publish *refused = fake_publish_message(broker->fake, &delayed);
+    assert_true(fake_wait_answers(broker->fake));
+    assert_int_equal(refused->code, FL_ERR_INVALID);
     topic[CN_MOST_TOPIC_BYTES] = 0;
     assert_int_equal(publish(broker, topic, "", "x"), FL_OK);
 }
