@@ -435,7 +435,7 @@ static int64_t oldest_of(const struct cn_memory_subscriber *subscriber)
     return oldest;
 }
 
-/* Counted now, told at the end of the turn. */
+/* Counted now, told at the end of the turn. Who does not subscribe has no backlog, not one of 0. */
 void cn_memory_backlog(struct connector *connector, struct fl_slice topic, struct fl_slice group,
                        void *token)
 {
@@ -443,8 +443,7 @@ void cn_memory_backlog(struct connector *connector, struct fl_slice topic, struc
     struct pending_backlog *pending = fl_zalloc(sizeof *pending);
     struct connector_backlog *backlog = &pending->backlog;
     pending->token = token;
-    *backlog = (struct connector_backlog){
-        .is_known = true, .is_exact = true, .as_of_wall_ms = cn_memory_wall_ms(memory)};
+    *backlog = (struct connector_backlog){.as_of_wall_ms = cn_memory_wall_ms(memory)};
     FL_LIST_EACH(at, &memory->subscribers)
     {
         const struct cn_memory_subscriber *subscriber =
@@ -452,6 +451,7 @@ void cn_memory_backlog(struct connector *connector, struct fl_slice topic, struc
         if (subscriber->is_leaving || !fl_slice_eq(subscriber->subscription->topic, topic) ||
             (group.len && !fl_slice_eq(subscriber->subscription->group, group)))
             continue;
+        backlog->is_known = backlog->is_exact = true;
         backlog->undelivered += subscriber->waiting_count + subscriber->delayed.count;
         backlog->in_flight += subscriber->in_flight;
         backlog->oldest_wall_ms = older(backlog->oldest_wall_ms, oldest_of(subscriber));
