@@ -180,9 +180,9 @@ static enum fl_err add_consumers(struct sum *sum, struct fl_slice topic, struct 
         cn_store_sql(sum->store, group.len ? CN_SQL_BACKLOG_GROUP : CN_SQL_BACKLOG_TOPIC, error);
     if (!row)
         return error->code;
-    sqlite3_bind_text64(row, 1, topic.data, topic.len, SQLITE_STATIC, SQLITE_UTF8);
+    cn_bind_text(row, 1, topic);
     if (group.len)
-        sqlite3_bind_text64(row, 2, group.data, group.len, SQLITE_STATIC, SQLITE_UTF8);
+        cn_bind_text(row, 2, group);
     for (;;) {
         bool has_row;
         enum fl_err err = cn_store_step(sum->store, row, &has_row, error);

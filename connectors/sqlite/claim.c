@@ -415,11 +415,6 @@ enum fl_err cn_claims_take_over(struct cn_broker *broker, struct fl_error *error
     if (!has_taken)
         return FL_OK;
     broker->must_ring = true;
-    FL_LIST_EACH(at, &broker->consumers)
-    {
-        struct cn_consumer *consumer = FL_LIST_ENTRY(at, struct cn_consumer, link);
-        consumer->must_look = true;
-        cn_consumer_consider(consumer);
-    }
+    cn_consumers_look(broker);
     return FL_OK;
 }

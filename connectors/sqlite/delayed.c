@@ -17,7 +17,6 @@ enum {
     SLICE_ROWS = 500,
     SLICE_BYTES = 8 * 1024 * 1024, /* of bodies and metadata; the first row is always taken */
     PUT_OFF_MS = 60000,
-    ROW_BYTES = 64, /* what a row has beside its body and metadata, about */
 };
 
 /* A row of a slice: what becomes of it when all are read. */
@@ -32,23 +31,6 @@ struct due_slice {
     char reason[sizeof((struct fl_error *)0)->text]; /* why the last one was put off */
 };
 
-static void bind_text(sqlite3_stmt *statement, int column, struct fl_slice text)
-{
-    if (fl_slice_is_null(text))
-        sqlite3_bind_null(statement, column);
-    else
-        sqlite3_bind_text64(statement, column, text.data, text.len, SQLITE_STATIC, SQLITE_UTF8);
-}
-
-static void bind_body(sqlite3_stmt *statement, int column, const struct cn_record *record)
-{
-    const char *data = record->body.data ? record->body.data : "";
-    if (record->is_text)
-        sqlite3_bind_text64(statement, column, data, record->body.len, SQLITE_STATIC, SQLITE_UTF8);
-    else
-        sqlite3_bind_blob64(statement, column, data, record->body.len, SQLITE_STATIC);
-}
-
 enum fl_err cn_delayed_add(struct cn_broker *broker, struct fl_slice topic, int64_t due_wall_ms,
                            struct fl_slice event_id, int64_t lifetime_ms,
                            const struct cn_record *record, struct fl_error *error)
@@ -58,14 +40,14 @@ enum fl_err cn_delayed_add(struct cn_broker *broker, struct fl_slice topic, int6
     if (!statement)
         return error->code;
     bool has_row;
-    bind_text(statement, 3, event_id);
-    bind_text(statement, 4, topic.data ? topic : fl_slice_of("", 0));
-    bind_text(statement, 5, record->key);
-    bind_text(statement, 6, record->type);
-    bind_text(statement, 7, record->metadata);
-    bind_body(statement, 8, record);
+    cn_bind_text(statement, 3, event_id);
+    cn_bind_text(statement, 4, topic.data ? topic : fl_slice_of("", 0));
+    cn_bind_text(statement, 5, record->key);
+    cn_bind_text(statement, 6, record->type);
+    cn_bind_text(statement, 7, record->metadata);
+    cn_record_bind_body(record, statement, 8);
     enum fl_err err = cn_store_step(store, statement, &has_row, error);
-    broker->grown_bytes += (int64_t)(record->body.len + record->metadata.len) + ROW_BYTES;
+    broker->grown_bytes += cn_record_bytes(record);
     if (!err && due_wall_ms < broker->next_due_wall_ms)
         broker->next_due_wall_ms = due_wall_ms;
     return err;
@@ -218,8 +200,8 @@ enum fl_err cn_delayed_cancel(struct cn_broker *broker, struct fl_slice topic, s
     if (!statement)
         return error->code;
     bool has_row;
-    bind_text(statement, 1, id);
-    bind_text(statement, 2, topic);
+    cn_bind_text(statement, 1, id);
+    cn_bind_text(statement, 2, topic);
     enum fl_err err = cn_store_step(store, statement, &has_row, error);
     if (err)
         return err;

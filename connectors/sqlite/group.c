@@ -161,7 +161,7 @@ static enum fl_err find_topic(struct cn_broker *broker, struct cn_topic *topic, 
     if (by_id)
         sqlite3_bind_int64(statement, 1, topic->id);
     else
-        sqlite3_bind_text(statement, 1, topic->name.data, (int)topic->name.len, SQLITE_STATIC);
+        cn_bind_text(statement, 1, topic->name);
     enum fl_err err = cn_store_step(store, statement, is_there, error);
     if (err || !*is_there)
         return err;
@@ -213,7 +213,7 @@ static enum fl_err add_topic(struct cn_broker *broker, struct cn_topic *topic,
     if (!statement)
         return error->code;
     bool has_row;
-    sqlite3_bind_text(statement, 1, topic->name.data, (int)topic->name.len, SQLITE_STATIC);
+    cn_bind_text(statement, 1, topic->name);
     err = cn_store_step(store, statement, &has_row, error);
     if (err)
         return err;
@@ -368,6 +368,16 @@ void cn_consumer_consider(struct cn_consumer *consumer)
         fl_list_remove(&consumer->ready);
     else if (fl_list_is_empty(&consumer->ready))
         fl_list_add_last(&consumer->broker->ready, &consumer->ready);
+}
+
+void cn_consumers_look(struct cn_broker *broker)
+{
+    FL_LIST_EACH(at, &broker->consumers)
+    {
+        struct cn_consumer *consumer = FL_LIST_ENTRY(at, struct cn_consumer, link);
+        consumer->must_look = true;
+        cn_consumer_consider(consumer);
+    }
 }
 
 /* --- attaching --- */

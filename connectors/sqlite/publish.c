@@ -16,20 +16,11 @@
 #include "connectors/sqlite/sqlite_priv.h"
 
 enum {
-    ROW_BYTES = 64,        /* what a row has beside its body and metadata, about */
     MOST_IN_A_TURN = 2048, /* publishes of one transaction */
     MOST_METADATA = 64,    /* pairs of a delayed message that are looked at */
 };
 
 /* --- rows --- */
-
-static void bind_text(sqlite3_stmt *statement, int place, struct fl_slice text)
-{
-    if (fl_slice_is_null(text))
-        sqlite3_bind_null(statement, place);
-    else
-        sqlite3_bind_text(statement, place, text.data, (int)text.len, SQLITE_STATIC);
-}
 
 static void mark_readers(struct cn_topic *topic)
 {
@@ -54,20 +45,16 @@ enum fl_err cn_message_add(struct cn_broker *broker, struct cn_topic *topic,
         sqlite3_bind_int64(statement, 3, record->expires_wall_ms);
     else
         sqlite3_bind_null(statement, 3);
-    bind_text(statement, 4, record->key);
-    bind_text(statement, 5, record->type);
-    bind_text(statement, 6, record->metadata);
-    const char *body = record->body.len ? record->body.data : "";
-    if (record->is_text)
-        sqlite3_bind_text64(statement, 7, body, record->body.len, SQLITE_STATIC, SQLITE_UTF8);
-    else
-        sqlite3_bind_blob64(statement, 7, body, record->body.len, SQLITE_STATIC);
+    cn_bind_text(statement, 4, record->key);
+    cn_bind_text(statement, 5, record->type);
+    cn_bind_text(statement, 6, record->metadata);
+    cn_record_bind_body(record, statement, 7);
     bool has_row;
     enum fl_err err = cn_store_step(store, statement, &has_row, error);
     if (err)
         return err;
     topic->last++;
-    broker->grown_bytes += (int64_t)(record->body.len + record->metadata.len) + ROW_BYTES;
+    broker->grown_bytes += cn_record_bytes(record);
     if (!topic->is_dirty) {
         topic->is_dirty = true;
         topic->next_dirty = broker->dirty_topics;

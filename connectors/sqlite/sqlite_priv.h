@@ -371,7 +371,7 @@ bool cn_is_delayed_due(const struct cn_broker *broker);
 void cn_fail_publishes(struct cn_broker *broker, const struct fl_error *error);
 void cn_fail_changes(struct cn_broker *broker, const struct fl_error *error);
 
-/* --- publish.c --- */
+/* --- wire.c: message and row --- */
 
 /* What a message consists of when it is stored; all borrowed. */
 struct cn_record {
@@ -379,6 +379,19 @@ struct cn_record {
     bool is_text;
     int64_t expires_wall_ms; /* 0: never */
 };
+
+/* Binds the body, which outlives the step, as a text or as bytes. */
+void cn_record_bind_body(const struct cn_record *record, sqlite3_stmt *statement, int place);
+/* What its row adds to the file, about. */
+int64_t cn_record_bytes(const struct cn_record *record);
+/* The metadata of an event as a row keeps it: `key=value` joined by `&`, percent-encoded, as in the
+ * query of a publish request. Null when the event has none and was given none. */
+void cn_metadata_write(const struct ce_event *event, struct fl_buffer *out, struct fl_slice *text);
+/* Makes an event of a row's columns. FL_ERR_NO_MEMORY. Any thread. */
+enum fl_err cn_event_read(struct fl_slice body, struct fl_slice type, struct fl_slice metadata,
+                          struct ce_event **event) FL_MUST_USE;
+
+/* --- publish.c --- */
 
 /* Appends one message to its topic. */
 enum fl_err cn_message_add(struct cn_broker *broker, struct cn_topic *topic,
@@ -408,6 +421,8 @@ enum fl_err cn_consumer_is_gone(const struct cn_consumer *consumer,
 bool cn_consumer_has_room(const struct cn_consumer *consumer);
 /* Has room and something to look at: joins the line of those who claim. */
 void cn_consumer_consider(struct cn_consumer *consumer);
+/* All of ours look at their cursors and waiting rows: others may have changed something. */
+void cn_consumers_look(struct cn_broker *broker);
 /* NULL: this process has not met it. */
 struct cn_topic *cn_topic_by_id(const struct cn_broker *broker, int64_t id);
 struct cn_reader *cn_reader_by_topic(const struct cn_consumer *consumer, int64_t topic);
@@ -484,14 +499,5 @@ enum fl_err cn_backlog(struct cn_broker *broker, struct fl_slice topic, struct f
 /* Appends one JSON object a line. */
 enum fl_err cn_peek(struct cn_broker *broker, struct fl_slice topic, struct fl_slice group,
                     int64_t count, struct fl_buffer *out, struct fl_error *error) FL_MUST_USE;
-
-/* --- wire.c: message and row --- */
-
-/* The metadata of an event as a row keeps it: `key=value` joined by `&`, percent-encoded, as in the
- * query of a publish request. Null when the event has none and was given none. */
-void cn_metadata_write(const struct ce_event *event, struct fl_buffer *out, struct fl_slice *text);
-/* Makes an event of a row's columns. FL_ERR_NO_MEMORY. Any thread. */
-enum fl_err cn_event_read(struct fl_slice body, struct fl_slice type, struct fl_slice metadata,
-                          struct ce_event **event) FL_MUST_USE;
 
 #endif

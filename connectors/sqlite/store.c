@@ -74,6 +74,14 @@ sqlite3_stmt *cn_store_query(struct cn_store *store, enum cn_sql sql, const int6
     return statement;
 }
 
+void cn_bind_text(sqlite3_stmt *statement, int place, struct fl_slice text)
+{
+    if (fl_slice_is_null(text))
+        sqlite3_bind_null(statement, place);
+    else
+        sqlite3_bind_text64(statement, place, text.data, text.len, SQLITE_STATIC, SQLITE_UTF8);
+}
+
 enum fl_err cn_store_step(struct cn_store *store, sqlite3_stmt *statement, bool *has_row,
                           struct fl_error *error)
 {

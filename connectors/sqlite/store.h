@@ -136,6 +136,9 @@ sqlite3_stmt *cn_store_query(struct cn_store *store, enum cn_sql sql, const int6
 enum fl_err cn_store_step(struct cn_store *store, sqlite3_stmt *statement, bool *has_row,
                           struct fl_error *error) FL_MUST_USE;
 
+/* Binds a text that outlives the step; a null slice is NULL. */
+void cn_bind_text(sqlite3_stmt *statement, int place, struct fl_slice text);
+
 /* Fills the error from SQLite's last failure: FL_ERR_CLOSED for a full disk and for a file that is
  * away for a while, FL_ERR_SYSTEM otherwise. */
 enum fl_err cn_store_fail(struct cn_store *store, int status, struct fl_error *error);

@@ -122,22 +122,12 @@ static enum fl_err attach_again(struct cn_broker *broker, struct fl_error *error
     return FL_OK;
 }
 
-static void look_everywhere(struct cn_broker *broker)
-{
-    FL_LIST_EACH(at, &broker->consumers)
-    {
-        struct cn_consumer *consumer = FL_LIST_ENTRY(at, struct cn_consumer, link);
-        consumer->must_look = true;
-        cn_consumer_consider(consumer);
-    }
-}
-
 static enum fl_err learn_of_others(struct cn_broker *broker, struct fl_error *error)
 {
     enum fl_err err = cn_topics_learn(broker, error);
     if (!err)
         err = cn_delayed_look(broker, error);
-    look_everywhere(broker);
+    cn_consumers_look(broker);
     return err;
 }
 
@@ -243,7 +233,7 @@ static void undo(struct cn_broker *broker, size_t deliveries_before)
         if (consumer->id && consumer->attached == broker->store.transaction)
             cn_consumer_reset(consumer);
     }
-    look_everywhere(broker);
+    cn_consumers_look(broker);
 }
 
 /* One that joins later than the claim's answer would find its consumer gone, so leaving comes last.

@@ -16,7 +16,23 @@
 /* Metadata up to this size is decoded without an allocation. */
 enum { FEW_PAIRS = 16, FEW_BYTES = 1024 };
 
+enum { ROW_BYTES = 64 }; /* what a row has beside its body and metadata, about */
+
 /* --- writing --- */
+
+void cn_record_bind_body(const struct cn_record *record, sqlite3_stmt *statement, int place)
+{
+    const char *data = record->body.len ? record->body.data : "";
+    if (record->is_text)
+        sqlite3_bind_text64(statement, place, data, record->body.len, SQLITE_STATIC, SQLITE_UTF8);
+    else
+        sqlite3_bind_blob64(statement, place, data, record->body.len, SQLITE_STATIC);
+}
+
+int64_t cn_record_bytes(const struct cn_record *record)
+{
+    return (int64_t)(record->body.len + record->metadata.len) + ROW_BYTES;
+}
 
 /* `+` means a space to those who read this as a form. */
 static bool stands_for_itself(unsigned char c)
