@@ -3,8 +3,8 @@
  * current folder's name, the folder for data. The split of the first two follows daprd, which reads
  * ports, sizes and words as strings first and complains about them only later.
  *
- * Subcommands share the rows and the steps; they differ in which rows they take, in short forms, in
- * what an argument without a dash is, and in how a mistake is told. */
+ * Subcommands share the rows and the steps; they differ in which rows they take and in short forms.
+ * What else is different about them is in flags_form.c. */
 #include "config/flags.h"
 
 #include <limits.h>
@@ -16,40 +16,15 @@
 #include "config/quantity.h"
 #include "config/spelling.h"
 
-struct parser {
-    struct config_flags_result *result;
-    enum config_command command;
-    struct config_raw_flags raw;
-    bool given[CONFIG_FLAGS_MAX];
-};
-
 /* --- outcomes --------------------------------------------------------------------------------- */
 
-/* A subcommand's mistake: one line, and where to read on. Of publish it means that nothing was
- * stored, which is status 1. */
-static void end_command(struct parser *p, const char *message, const char *hint)
-{
-    struct config_flags_result *result = p->result;
-    const char *name = config_command_name(p->command);
-    result->status = p->command == CONFIG_PUBLISH ? 1 : 2;
-    fl_buffer_printf(&result->err, "fairlead %s: %s\n%sTo see all of it: fairlead %s --help\n",
-                     name, message, hint, name);
-}
-
-static void end_with_help(struct parser *p)
-{
-    p->result->outcome = CONFIG_EXIT;
-    config_command_print_help(p->command, &p->result->out);
-}
-
-/* daprd: message and usage on standard error, the message alone on standard output, exit 2.
- * `hint` is a line of ours for standard error. */
-static void end_with_usage(struct parser *p, const char *message, const char *hint)
+/* daprd: message and usage on standard error, the message alone on standard output, exit 2. */
+void config_flags_end(struct config_parser *p, const char *message, const char *hint)
 {
     struct config_flags_result *result = p->result;
     result->outcome = CONFIG_EXIT;
     if (p->command != CONFIG_SERVE) {
-        end_command(p, message, hint);
+        config_form_end(p, message, hint);
         return;
     }
     result->status = 2;
@@ -58,10 +33,10 @@ static void end_with_usage(struct parser *p, const char *message, const char *hi
     fl_buffer_printf(&result->out, "%s\n", message);
 }
 
-static void end_fatal(struct parser *p, const char *format, ...) FL_PRINTF(2, 3);
+static void end_fatal(struct config_parser *p, const char *format, ...) FL_PRINTF(2, 3);
 
 /* The first fatal finding is the one that is told. */
-static void end_fatal(struct parser *p, const char *format, ...)
+static void end_fatal(struct config_parser *p, const char *format, ...)
 {
     struct config_flags_result *result = p->result;
     if (result->outcome == CONFIG_EXIT_FATAL)
@@ -82,7 +57,7 @@ static void end_fatal(struct parser *p, const char *format, ...)
 /* --- tokens to raw values --------------------------------------------------------------------- */
 
 /* Among those that the command takes. */
-static const struct config_flag *find_flag(const struct parser *p, struct fl_slice name)
+static const struct config_flag *find_flag(const struct config_parser *p, struct fl_slice name)
 {
     for (size_t i = 0; i < config_flags_count; i++)
         if (fl_slice_eq_str(name, config_flags_table[i].name) &&
@@ -91,7 +66,7 @@ static const struct config_flag *find_flag(const struct parser *p, struct fl_sli
     return NULL;
 }
 
-static const struct config_flag *find_letter(const struct parser *p, char letter)
+static const struct config_flag *find_letter(const struct config_parser *p, char letter)
 {
     for (size_t i = 0; i < config_flags_count; i++)
         if (config_flags_table[i].letter == letter &&
@@ -117,8 +92,8 @@ static void append_list(struct fl_arena *arena, struct fl_slice text, struct con
     }
 }
 
-static enum fl_err append_pair(struct fl_arena *arena, struct fl_slice text,
-                               struct config_pairs *pairs)
+enum fl_err config_flags_append_pair(struct fl_arena *arena, struct fl_slice text,
+                                     struct config_pairs *pairs)
 {
     size_t equals = fl_slice_find_byte(text, '=');
     if (equals == 0 || equals == text.len)
@@ -152,7 +127,8 @@ static void explain_kind(const struct config_flag *flag, struct fl_slice text, e
         snprintf(out, size, "time: invalid duration \"%.*s\"", FL_SLICE_ARG(text));
 }
 
-static enum fl_err store(struct parser *p, const struct config_flag *flag, struct fl_slice text)
+static enum fl_err store(struct config_parser *p, const struct config_flag *flag,
+                         struct fl_slice text)
 {
     void *at = (char *)&p->raw + flag->offset;
     int64_t number = 0;
@@ -166,7 +142,7 @@ static enum fl_err store(struct parser *p, const struct config_flag *flag, struc
         append_list(&p->result->arena, text, at);
         break;
     case CONFIG_FLAG_PAIRS:
-        err = append_pair(&p->result->arena, text, at);
+        err = config_flags_append_pair(&p->result->arena, text, at);
         break;
     case CONFIG_FLAG_INT:
         err = config_parse_int_any(text, &number);
@@ -192,7 +168,8 @@ static enum fl_err store(struct parser *p, const struct config_flag *flag, struc
     return err;
 }
 
-static void note_absent(struct parser *p, const struct config_flag *flag, struct fl_slice value)
+static void note_absent(struct config_parser *p, const struct config_flag *flag,
+                        struct fl_slice value)
 {
     struct config_list *list = &p->result->without_effect;
     if (flag->group != CONFIG_GROUP_ABSENT || value.len == 0 || fl_slice_eq_str(value, "false") ||
@@ -201,7 +178,8 @@ static void note_absent(struct parser *p, const struct config_flag *flag, struct
     append_list(&p->result->arena, fl_slice_str(flag->name), list);
 }
 
-static bool take_value(struct parser *p, const struct config_flag *flag, struct fl_slice value)
+static bool take_value(struct config_parser *p, const struct config_flag *flag,
+                       struct fl_slice value)
 {
     enum fl_err err = store(p, flag, value);
     if (err != FL_OK) {
@@ -210,7 +188,7 @@ static bool take_value(struct parser *p, const struct config_flag *flag, struct 
         snprintf(message, sizeof message, "invalid argument \"%.*s\" for \"--%s\" flag: %s",
                  (int)(value.len > 200 ? 200 : value.len), value.data ? value.data : "", flag->name,
                  reason);
-        end_with_usage(p, message, "");
+        config_flags_end(p, message, "");
         return false;
     }
     if (flag->deprecated && !p->given[flag - config_flags_table])
@@ -221,7 +199,7 @@ static bool take_value(struct parser *p, const struct config_flag *flag, struct 
     return true;
 }
 
-static void end_unknown(struct parser *p, struct fl_slice name)
+static void end_unknown(struct config_parser *p, struct fl_slice name)
 {
     struct config_spelling spelling;
     char message[512], hint[128] = "";
@@ -233,12 +211,12 @@ static void end_unknown(struct parser *p, struct fl_slice name)
         snprintf(hint, sizeof hint, "The nearest known flag is --%s\n", spelling.best.data);
     snprintf(message, sizeof message, "unknown flag: --%.*s",
              (int)(name.len > 400 ? 400 : name.len), name.data);
-    end_with_usage(p, message, hint);
+    config_flags_end(p, message, hint);
 }
 
 /* `value` is what stands behind '=', or null: then it is the next token's, or true. */
-static bool take_flag(struct parser *p, const struct config_flag *flag, struct fl_slice value,
-                      int argc, char *const *argv, int *at)
+static bool take_flag(struct config_parser *p, const struct config_flag *flag,
+                      struct fl_slice value, int argc, char *const *argv, int *at)
 {
     if (!fl_slice_is_null(value))
         return take_value(p, flag, value);
@@ -247,22 +225,23 @@ static bool take_flag(struct parser *p, const struct config_flag *flag, struct f
     if (*at + 1 >= argc) {
         char message[256];
         snprintf(message, sizeof message, "flag needs an argument: --%s", flag->name);
-        end_with_usage(p, message, "");
+        config_flags_end(p, message, "");
         return false;
     }
     return take_value(p, flag, fl_slice_str(argv[++*at]));
 }
 
-static void end_asked_for_help(struct parser *p)
+static void end_asked_for_help(struct config_parser *p)
 {
     if (p->command == CONFIG_SERVE)
-        end_with_usage(p, "pflag: help requested", "");
+        config_flags_end(p, "pflag: help requested", "");
     else
-        end_with_help(p);
+        config_form_end_with_help(p);
 }
 
 /* One token that begins with two dashes (the first of them perhaps added); false ends the walk. */
-static bool take_long(struct parser *p, struct fl_slice body, int argc, char *const *argv, int *at)
+static bool take_long(struct config_parser *p, struct fl_slice body, int argc, char *const *argv,
+                      int *at)
 {
     size_t equals = fl_slice_find_byte(body, '=');
     struct fl_slice name = fl_slice_of(body.data, equals), value = FL_SLICE_NULL;
@@ -270,7 +249,7 @@ static bool take_long(struct parser *p, struct fl_slice body, int argc, char *co
         char message[256];
         snprintf(message, sizeof message, "bad flag syntax: --%.*s",
                  (int)(body.len > 200 ? 200 : body.len), body.data);
-        end_with_usage(p, message, "");
+        config_flags_end(p, message, "");
         return false;
     }
     const struct config_flag *flag = find_flag(p, name);
@@ -287,16 +266,17 @@ static bool take_long(struct parser *p, struct fl_slice body, int argc, char *co
     return take_flag(p, flag, value, argc, argv, at);
 }
 
-static void end_unknown_letter(struct parser *p, char letter, const char *token)
+static void end_unknown_letter(struct config_parser *p, char letter, const char *token)
 {
     char message[256];
     snprintf(message, sizeof message, "unknown shorthand flag: '%c' in %.200s", letter, token);
-    end_with_usage(p, message, "");
+    config_flags_end(p, message, "");
 }
 
 /* One token of a subcommand that begins with one dash: a long name, as daprd's form takes it, or
  * letters, the last of which may have its value behind it or in the next token. */
-static bool take_short(struct parser *p, const char *token, int argc, char *const *argv, int *at)
+static bool take_short(struct config_parser *p, const char *token, int argc, char *const *argv,
+                       int *at)
 {
     struct fl_slice body = fl_slice_str(token + 1);
     struct fl_slice name = fl_slice_of(body.data, fl_slice_find_byte(body, '='));
@@ -333,7 +313,7 @@ static char *const *double_dashes(int argc, char *const *argv, struct fl_arena *
     return copies;
 }
 
-static bool take_daprd_tokens(struct parser *p, int argc, char *const *argv)
+static bool take_daprd_tokens(struct config_parser *p, int argc, char *const *argv)
 {
     argv = double_dashes(argc, argv, &p->result->arena);
     for (int i = 1; i < argc; i++) {
@@ -356,36 +336,8 @@ static bool take_daprd_tokens(struct parser *p, int argc, char *const *argv)
     return true;
 }
 
-/* Topic, then data. */
-static bool take_positional(struct parser *p, const char *token)
-{
-    struct config_tool_flags *tool = &p->result->flags.tool;
-    char message[300];
-    if (fl_slice_is_null(tool->topic)) {
-        tool->topic = fl_arena_copy(&p->result->arena, fl_slice_str(token));
-        return true;
-    }
-    if (p->command == CONFIG_PUBLISH && fl_slice_is_null(tool->data)) {
-        tool->data = fl_arena_copy(&p->result->arena, fl_slice_str(token));
-        return true;
-    }
-    snprintf(message, sizeof message, "one argument too many: %.200s", token);
-    end_with_usage(p, message,
-                   p->command == CONFIG_PUBLISH ? "Data that holds spaces stands in quotes\n" : "");
-    return false;
-}
-
-static void keep_program(struct parser *p, int count, char *const *argv)
-{
-    struct fl_arena *arena = &p->result->arena;
-    char **copies = FL_ARENA_ARRAY(arena, char *, (size_t)count + 1);
-    for (int i = 0; i < count; i++)
-        copies[i] = fl_arena_strdup(arena, fl_slice_str(argv[i]));
-    p->result->flags.program = copies;
-}
-
 /* The first token that is no flag begins the command of `run`. */
-static bool take_command_tokens(struct parser *p, int argc, char *const *argv)
+static bool take_command_tokens(struct config_parser *p, int argc, char *const *argv)
 {
     bool is_past_flags = false;
     for (int i = 2; i < argc; i++) {
@@ -399,17 +351,17 @@ static bool take_command_tokens(struct parser *p, int argc, char *const *argv)
         else if (is_flag)
             is_taken = take_short(p, token, argc, argv, &i);
         else if (p->command == CONFIG_RUN_PROGRAM) {
-            keep_program(p, argc - i, argv + i);
+            config_form_keep_program(p, argc - i, argv + i);
             return true;
         } else
-            is_taken = take_positional(p, token);
+            is_taken = config_form_take_argument(p, token);
         if (!is_taken)
             return false;
     }
     return true;
 }
 
-static void set_defaults(struct parser *p)
+static void set_defaults(struct config_parser *p)
 {
     for (size_t i = 0; i < config_flags_count; i++) {
         const char *text = config_flag_default(&config_flags_table[i], p->command);
@@ -420,13 +372,14 @@ static void set_defaults(struct parser *p)
 
 /* --- raw values to typed ones ----------------------------------------------------------------- */
 
-static bool is_given(const struct parser *p, const char *name)
+static bool is_given(const struct config_parser *p, const char *name)
 {
     const struct config_flag *flag = find_flag(p, fl_slice_str(name));
     return flag && p->given[flag - config_flags_table];
 }
 
-static void take_port(struct parser *p, struct fl_slice text, const char *name, uint16_t *port)
+static void take_port(struct config_parser *p, struct fl_slice text, const char *name,
+                      uint16_t *port)
 {
     enum fl_err err = config_parse_port(text, port);
     if (err == FL_ERR_TOO_LARGE)
@@ -441,7 +394,8 @@ static void take_port(struct parser *p, struct fl_slice text, const char *name, 
                   name, FL_SLICE_ARG(text));
 }
 
-static void take_size(struct parser *p, struct fl_slice text, const char *name, int64_t *bytes)
+static void take_size(struct config_parser *p, struct fl_slice text, const char *name,
+                      int64_t *bytes)
 {
     if (config_parse_quantity(text, bytes) != FL_OK)
         end_fatal(p,
@@ -451,7 +405,7 @@ static void take_size(struct parser *p, struct fl_slice text, const char *name, 
 }
 
 /* One that may be left empty, which is 0. */
-static void take_optional_port(struct parser *p, struct fl_slice text, const char *name,
+static void take_optional_port(struct config_parser *p, struct fl_slice text, const char *name,
                                uint16_t *port)
 {
     if (text.len)
@@ -465,8 +419,8 @@ static bool is_no_port(struct fl_slice text)
 }
 
 /* Under `run` a port that is not given is the default one if it is free, else another. */
-static void take_own_port(struct parser *p, struct fl_slice text, const char *name, uint16_t *port,
-                          bool *is_picked)
+static void take_own_port(struct config_parser *p, struct fl_slice text, const char *name,
+                          uint16_t *port, bool *is_picked)
 {
     *is_picked = p->command == CONFIG_RUN_PROGRAM && (!is_given(p, name) || is_no_port(text));
     if (*is_picked)
@@ -474,7 +428,7 @@ static void take_own_port(struct parser *p, struct fl_slice text, const char *na
     take_port(p, text, name, port);
 }
 
-static void finish_log(struct parser *p)
+static void finish_log(struct config_parser *p)
 {
     struct config_flags *flags = &p->result->flags;
     const struct config_raw_flags *raw = &p->raw;
@@ -503,7 +457,7 @@ const char *config_protocol_name(enum config_protocol protocol)
 }
 
 /* With --app-ssl a protocol becomes its encrypted form. */
-static void apply_app_ssl(struct parser *p, enum config_protocol *protocol)
+static void apply_app_ssl(struct config_parser *p, enum config_protocol *protocol)
 {
     if (!p->raw.app_ssl)
         return;
@@ -515,7 +469,7 @@ static void apply_app_ssl(struct parser *p, enum config_protocol *protocol)
                 "--app-ssl is deprecated; --app-protocol=%s is used", protocol_names[*protocol]);
 }
 
-static void finish_protocol(struct parser *p)
+static void finish_protocol(struct config_parser *p)
 {
     struct config_flags *flags = &p->result->flags;
     struct fl_slice text = p->raw.app_protocol;
@@ -540,7 +494,7 @@ static void finish_protocol(struct parser *p)
                   protocol_names[flags->app_protocol]);
 }
 
-static void finish_health(struct parser *p)
+static void finish_health(struct config_parser *p)
 {
     struct config_flags *flags = &p->result->flags;
     const struct config_raw_flags *raw = &p->raw;
@@ -559,7 +513,7 @@ static void finish_health(struct parser *p)
                                         "'health-probe-interval'");
 }
 
-static void finish_init_endpoints(struct parser *p)
+static void finish_init_endpoints(struct config_parser *p)
 {
     struct config_flags *flags = &p->result->flags;
     for (size_t i = 0; i < p->raw.disable_init.count; i++) {
@@ -577,7 +531,7 @@ static void finish_init_endpoints(struct parser *p)
 }
 
 /* The last part of the current folder's name, with what no application id may hold replaced. */
-static struct fl_slice app_id_of_folder(struct parser *p)
+static struct fl_slice app_id_of_folder(struct config_parser *p)
 {
     enum { MOST_BYTES = 100 };
     char path[PATH_MAX], *id;
@@ -595,7 +549,7 @@ static struct fl_slice app_id_of_folder(struct parser *p)
     return len ? fl_slice_of(id, len) : FL_SLICE_LIT("app");
 }
 
-static struct fl_slice choose_app_id(struct parser *p)
+static struct fl_slice choose_app_id(struct config_parser *p)
 {
     if (p->command == CONFIG_SERVE || p->raw.app_id.len)
         return p->raw.app_id;
@@ -605,7 +559,7 @@ static struct fl_slice choose_app_id(struct parser *p)
     return id;
 }
 
-static void finish_app(struct parser *p)
+static void finish_app(struct config_parser *p)
 {
     struct config_flags *flags = &p->result->flags;
     const struct config_raw_flags *raw = &p->raw;
@@ -626,7 +580,7 @@ static void finish_app(struct parser *p)
 
 /* -1 is the default, anything else that is not positive means no limit; the old flag counts in MB
  * and only when the new one is not there. */
-static void finish_body_limit(struct parser *p)
+static void finish_body_limit(struct config_parser *p)
 {
     struct config_flags *flags = &p->result->flags;
     const int64_t fallback = 4 << 20;
@@ -640,7 +594,7 @@ static void finish_body_limit(struct parser *p)
     flags->max_body_bytes = bytes == -1 ? fallback : bytes < 0 ? 0 : bytes;
 }
 
-static void finish_read_buffer(struct parser *p)
+static void finish_read_buffer(struct config_parser *p)
 {
     struct config_flags *flags = &p->result->flags;
     const int64_t fallback = 4096, most = 1 << 30;
@@ -652,14 +606,14 @@ static void finish_read_buffer(struct parser *p)
     flags->read_buffer_bytes = bytes <= 0 ? fallback : bytes < most ? bytes : most;
 }
 
-static void refuse_equal_ports(struct parser *p, uint16_t api, const char *name)
+static void refuse_equal_ports(struct config_parser *p, uint16_t api, const char *name)
 {
     if (api == p->result->flags.app_port)
         end_fatal(p, FATAL_FROM_RUNTIME "the '%s' argument value %u conflicts with 'app-port'",
                   name, api);
 }
 
-static void finish_listen_addresses(struct parser *p)
+static void finish_listen_addresses(struct config_parser *p)
 {
     struct config_list all = {0}, *kept = &p->result->flags.listen_addresses;
     append_list(&p->result->arena, p->raw.listen_addresses, &all);
@@ -671,7 +625,7 @@ static void finish_listen_addresses(struct parser *p)
     }
 }
 
-static void finish_api(struct parser *p)
+static void finish_api(struct config_parser *p)
 {
     struct config_flags *flags = &p->result->flags;
     const struct config_raw_flags *raw = &p->raw;
@@ -697,7 +651,7 @@ static void finish_api(struct parser *p)
                   (long long)raw->max_connections);
 }
 
-static void finish_mode(struct parser *p)
+static void finish_mode(struct config_parser *p)
 {
     struct fl_slice mode = p->raw.mode;
     if (fl_slice_eq_str(mode, "kubernetes"))
@@ -729,7 +683,7 @@ static struct fl_slice absolute(struct fl_arena *arena, struct fl_slice path)
 
 /* The XDG base directory specification: a path of the environment that is not absolute counts as
  * not set. */
-static void finish_data_dir(struct parser *p)
+static void finish_data_dir(struct config_parser *p)
 {
     struct config_flags *flags = &p->result->flags;
     struct fl_arena *arena = &p->result->arena;
@@ -742,7 +696,7 @@ static void finish_data_dir(struct parser *p)
         flags->data_dir = fl_slice_str(fl_arena_printf(arena, "%s/.local/state/fairlead", home));
 }
 
-static void finish_resources(struct parser *p)
+static void finish_resources(struct config_parser *p)
 {
     struct config_flags *flags = &p->result->flags;
     flags->resources_paths = p->raw.resources_paths;
@@ -757,7 +711,7 @@ static void finish_resources(struct parser *p)
     finish_data_dir(p);
 }
 
-static void finish_life(struct parser *p)
+static void finish_life(struct config_parser *p)
 {
     struct config_flags *flags = &p->result->flags;
     const struct config_raw_flags *raw = &p->raw;
@@ -788,44 +742,7 @@ static void finish_life(struct parser *p)
                                  "duration that is positive");
 }
 
-/* --- publish and peek ------------------------------------------------------------------------- */
-
-static void add_attribute(struct parser *p, const char *name, struct fl_slice value)
-{
-    if (value.len == 0)
-        return;
-    struct fl_arena *arena = &p->result->arena;
-    char *pair = fl_arena_printf(arena, "cloudevent.%s=%.*s", name, FL_SLICE_ARG(value));
-    FL_ASSERT(append_pair(arena, fl_slice_str(pair), &p->result->flags.tool.metadata) == FL_OK);
-}
-
-static void finish_tool(struct parser *p)
-{
-    struct config_tool_flags *tool = &p->result->flags.tool;
-    const struct config_raw_flags *raw = &p->raw;
-    tool->pubsub = raw->pubsub;
-    tool->content_type = raw->content_type;
-    tool->metadata = raw->metadata;
-    tool->by_line = raw->lines;
-    tool->is_quiet = raw->quiet;
-    tool->group = raw->group;
-    tool->count = raw->count;
-    add_attribute(p, "id", raw->event_id);
-    add_attribute(p, "type", raw->event_type);
-    add_attribute(p, "source", raw->event_source);
-    if (fl_slice_eq_str(tool->data, "-"))
-        tool->data = FL_SLICE_NULL;
-    if (tool->topic.len == 0)
-        end_with_usage(p, "which topic? none is named", "");
-    else if (p->command == CONFIG_PEEK && tool->count < 1)
-        end_with_usage(p, "--count is at least 1", "");
-    else if (tool->by_line && !fl_slice_is_null(tool->data))
-        end_with_usage(p, "--lines reads standard input, and data is given as well", "");
-    else if (tool->by_line && raw->event_id.len)
-        end_with_usage(p, "--lines makes many messages, and --id is for one", "");
-}
-
-static bool print_version(struct parser *p, const struct config_build *build)
+static bool print_version(struct config_parser *p, const struct config_build *build)
 {
     struct config_flags_result *result = p->result;
     if (!p->raw.version && !p->raw.build_info)
@@ -839,7 +756,7 @@ static bool print_version(struct parser *p, const struct config_build *build)
     return true;
 }
 
-static void finish(struct parser *p, const struct config_build *build)
+static void finish(struct config_parser *p, const struct config_build *build)
 {
     if (print_version(p, build))
         return;
@@ -855,64 +772,12 @@ static void finish(struct parser *p, const struct config_build *build)
     finish_resources(p);
     finish_life(p);
     if (p->command == CONFIG_PUBLISH || p->command == CONFIG_PEEK)
-        finish_tool(p);
+        config_form_finish_tool(p);
 }
 
-/* --- which form ------------------------------------------------------------------------------- */
+/* --- all of it -------------------------------------------------------------------------------- */
 
-static bool find_command(const char *word, enum config_command *command)
-{
-    for (int i = 0; i < CONFIG_COMMAND_COUNT; i++) {
-        const char *name = config_command_infos[i].name;
-        if (name && strcmp(name, word) == 0) {
-            *command = (enum config_command)i;
-            return true;
-        }
-    }
-    return false;
-}
-
-static void end_unknown_command(struct parser *p, const char *word)
-{
-    struct config_flags_result *result = p->result;
-    struct config_spelling spelling;
-    config_spelling_init(&spelling, fl_slice_str(word));
-    for (int i = 0; i < CONFIG_COMMAND_COUNT; i++)
-        if (config_command_infos[i].name)
-            config_spelling_offer(&spelling, fl_slice_str(config_command_infos[i].name));
-    config_spelling_offer(&spelling, FL_SLICE_LIT("help"));
-    config_spelling_offer(&spelling, FL_SLICE_LIT("version"));
-    result->outcome = CONFIG_EXIT;
-    result->status = 2;
-    fl_buffer_printf(&result->err, "fairlead: unknown command \"%.200s\"", word);
-    if (spelling.best.data)
-        fl_buffer_printf(&result->err, "; the nearest known one is %.*s",
-                         FL_SLICE_ARG(spelling.best));
-    fl_buffer_append_str(&result->err, "\n\n");
-    config_commands_print(&result->err);
-}
-
-/* help [COMMAND], version: what ends at once. */
-static bool take_word(struct parser *p, int argc, char *const *argv,
-                      const struct config_build *build)
-{
-    struct config_flags_result *result = p->result;
-    const char *word = argv[1];
-    result->outcome = CONFIG_EXIT;
-    if (strcmp(word, "version") == 0)
-        fl_buffer_printf(&result->out, "Fairlead %s, commit %s\n", build->version, build->commit);
-    else if (strcmp(word, "help") == 0 && argc == 2)
-        config_commands_print(&result->out);
-    else if (strcmp(word, "help") != 0)
-        return false;
-    else if (find_command(argv[2], &p->command))
-        config_command_print_help(p->command, &result->out);
-    else
-        end_unknown_command(p, argv[2]);
-    return true;
-}
-
-static bool take_tokens(struct parser *p, int argc, char *const *argv)
+static bool take_tokens(struct config_parser *p, int argc, char *const *argv)
 {
     set_defaults(p);
     return p->command == CONFIG_SERVE ? take_daprd_tokens(p, argc, argv)
@@ -923,17 +788,11 @@ void config_flags_parse(int argc, char *const *argv, const struct config_build *
                         struct config_flags_result *result)
 {
     *result = (struct config_flags_result){.outcome = CONFIG_RUN};
-    struct parser *p = FL_ARENA_NEW(&result->arena, struct parser);
+    struct config_parser *p = FL_ARENA_NEW(&result->arena, struct config_parser);
     p->result = result;
     config_notes_init(&result->notes, &result->arena);
-    bool is_word = argc > 1 && argv[1][0] != '-';
-    if (is_word && take_word(p, argc, argv, build))
+    if (!config_form_choose(p, argc, argv, build))
         return;
-    result->outcome = CONFIG_RUN;
-    if (is_word && !find_command(argv[1], &p->command)) {
-        end_unknown_command(p, argv[1]);
-        return;
-    }
     result->flags.command = p->command;
     if (take_tokens(p, argc, argv))
         finish(p, build);

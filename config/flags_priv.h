@@ -1,6 +1,7 @@
-/* The table of flags, for the parser and for what is printed from it.
+/* The table of flags, for the parser and for what is printed from it; and what the files of the
+ * parser share, of which a token, a message and a hint are borrowed.
  *
- * Thread: any; the table is constant.
+ * Thread: any; the table is constant, and a parser is one call's.
  */
 #ifndef FL_CONFIG_FLAGS_PRIV_H
 #define FL_CONFIG_FLAGS_PRIV_H
@@ -100,5 +101,36 @@ const char *config_flag_default(const struct config_flag *flag, enum config_comm
 
 /* The list of commands, for `fairlead help`. */
 void config_commands_print(struct fl_buffer *out);
+
+/* --- flags.c: the walk over the tokens --- */
+
+struct config_parser {
+    struct config_flags_result *result;
+    enum config_command command;
+    struct config_raw_flags raw;
+    bool given[CONFIG_FLAGS_MAX];
+};
+
+/* The command line has a mistake: says so as its form does. `hint` is a line of ours for standard
+ * error, or empty. */
+void config_flags_end(struct config_parser *p, const char *message, const char *hint);
+/* Copies one KEY=VALUE. FL_ERR_INVALID: it is none. */
+enum fl_err config_flags_append_pair(struct fl_arena *arena, struct fl_slice text,
+                                     struct config_pairs *pairs) FL_MUST_USE;
+
+/* --- flags_form.c: the forms of the command line --- */
+
+/* Which form it is; false when that ended it: help, version, or a command that there is not. */
+bool config_form_choose(struct config_parser *p, int argc, char *const *argv,
+                        const struct config_build *build);
+/* A subcommand's mistake: one line, and where to read on. */
+void config_form_end(struct config_parser *p, const char *message, const char *hint);
+void config_form_end_with_help(struct config_parser *p);
+/* Of publish and peek: topic, then data. False when it is one too many, which ends it. */
+bool config_form_take_argument(struct config_parser *p, const char *token);
+/* Of `run`: the command that it runs. Copied. */
+void config_form_keep_program(struct config_parser *p, int count, char *const *argv);
+/* Of publish and peek: what their own flags mean together. */
+void config_form_finish_tool(struct config_parser *p);
 
 #endif
