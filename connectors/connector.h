@@ -54,7 +54,9 @@ struct connector_traits {
                             lease */
     int64_t max_hold_ms; /* longest time that a delivery may stay unsettled although extended; 0 =
                             no limit */
-    bool delays;         /* `modified` with delay_ms is carried out by the broker */
+    uint32_t window_messages; /* unsettled deliveries of one subscription that keep it busy, where a
+                                 settlement takes long; 0 = the gateway's own choice */
+    bool delays;              /* `modified` with delay_ms is carried out by the broker */
     bool ttl;       /* message time to live is carried out by the broker (daprd's MESSAGE_TTL) */
     bool headers;   /* metadata travels beside the body */
     bool wildcards; /* subscriptions may be patterns (daprd's SUBSCRIBE_WILDCARDS) */

@@ -185,7 +185,9 @@ static enum fl_err init_one(struct gateway *gateway, struct gw_subscription *sub
     read_metadata(subscription);
     attach_component(subscription);
     resolve_series(subscription);
-    subscription->window_messages = GW_WINDOW_MESSAGES;
+    const struct gw_component *component = subscription->component;
+    uint32_t wanted = component ? component->connector->traits.window_messages : 0;
+    subscription->window_messages = wanted ? wanted : GW_WINDOW_MESSAGES;
     if (config->bulk.is_enabled) {
         subscription->bulk = gw_bulk_new(subscription);
         /* While one batch is in its call, the next one gathers. */

@@ -26,7 +26,8 @@ struct gw_bulk;
 struct gw_component;
 struct route_table;
 
-/* Deliveries of one subscription that may be unsettled at a time. */
+/* Deliveries of one subscription that may be unsettled at a time, unless the connector wants
+ * another number of messages. */
 enum { GW_WINDOW_MESSAGES = 64, GW_WINDOW_BYTES = 16 * 1024 * 1024 };
 
 enum gw_subscription_state { GW_SUB_INERT, GW_SUB_WAITING, GW_SUB_STARTING, GW_SUB_ACTIVE };

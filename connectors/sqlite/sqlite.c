@@ -229,6 +229,9 @@ const struct connector_type cn_sqlite_type = {
     .traits =
         {
             .lease_ms = 30000,
+            /* A place in the window is free again after a commit: at 64 the consumers cannot keep
+             * up with the publishers, and then messages are read back from the file. */
+            .window_messages = 256,
             .delays = true,
             .ttl = true,
             .headers = true,
