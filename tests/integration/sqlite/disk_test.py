@@ -34,7 +34,10 @@ def leave_mounts():
         return "mounting needs root"
     if libc.unshare(CLONE_NEWNS):
         return "no mount namespace can be made here"
-    mount("none", "/", None, MS_REC | MS_PRIVATE)
+    try:
+        mount("none", "/", None, MS_REC | MS_PRIVATE)
+    except OSError:
+        return "the root is no mount of its own, as in a chroot"
     return None
 
 
