@@ -99,9 +99,12 @@ static enum fl_err check_settings(const void *settings, struct fl_error *error)
     struct fl_buffer path = {0};
     /* A folder that is only known to a running gateway is no reason to refuse. */
     struct fl_slice somewhere = FL_SLICE_LIT("/");
-    enum fl_err err = cn_path_of(ours->connection_string, somewhere, &path, error);
+    struct fl_error why;
+    enum fl_err err = cn_path_of(ours->connection_string, somewhere, &path, &why);
     fl_buffer_fini(&path);
-    return err;
+    return err ? fl_error_set(error, err, why.class, "connectionString: found \"%.*s\": %s",
+                              FL_SLICE_ARG(ours->connection_string), why.text)
+               : FL_OK;
 }
 
 static void resolve_traits(const void *settings, struct connector_traits *traits)

@@ -34,6 +34,20 @@ class LifeStory(FileStory):
         wait_for(self.has_settled, "the group has settled everything")
 
 
+class Start(LifeStory):
+    def test_a_connection_string_that_is_no_file_is_refused_by_name(self):
+        gateway = self.on_file(connectionString="file::memory:", awaits=None)
+        self.assertEqual(gateway.wait_end(20), 1)
+        self.assertIn('connectionString: found \\"file::memory:\\": ', gateway.log())
+        self.assertIn("pubsub.in-memory", gateway.log())
+
+    def test_the_window_is_what_the_connector_asks_for(self):
+        app = self.app(subscription("t"))
+        gateway = self.on_file(app=app)
+        gateway.wait_for(lambda: gateway.metric("fairlead_window") == 256, "the window of 256")
+        self.stop(gateway)
+
+
 class Restarts(LifeStory):
     def test_published_before_anybody_subscribes(self):
         gateway = self.on_file()
