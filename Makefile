@@ -36,11 +36,15 @@ LIBS_net := -luv -lssl -lcrypto
 LIBS_config := -lyaml
 LIBS_json := -ljansson
 LIBS_sqlite := -lsqlite3
+LIBS_http := -lcurl
 LIBS := $(LIBS_net) $(LIBS_config) $(LIBS_json) -lpthread -ldl -lm
 
-# Connectors are modules, opened when a component of their types is configured. Those named in
-# STATIC_CONNECTORS are linked in instead; sanitizers see into nothing else, so they link in all.
-CONNECTORS := sqlite
+# Every folder connectors/SYSTEM with a SYSTEM.c is a connector; what it links with stands above as
+# LIBS_SYSTEM. Connectors are modules, opened when a component of their types is configured. Those
+# named in STATIC_CONNECTORS are linked in instead; sanitizers see into nothing else, so they link
+# in all.
+CONNECTORS := $(filter-out memory,$(foreach d,$(notdir $(patsubst %/,%,$(wildcard connectors/*/))), \
+  $(if $(wildcard connectors/$(d)/$(d).c),$(d))))
 STATIC_CONNECTORS ?= $(if $(SAN),$(CONNECTORS))
 MODULES := $(filter-out $(STATIC_CONNECTORS),$(CONNECTORS))
 
@@ -101,8 +105,9 @@ $(BUILD)/connectors/connector-%.so: $(BUILD)/libconnectors-%.a connectors/module
 	  -Wl,--whole-archive $< -Wl,--no-whole-archive $(LIBS_$*)
 
 $(foreach c,$(CONNECTORS),$(eval $(call object,$(wildcard connectors/$(c)/*.c)): PIC := -fPIC))
-$(call object,connectors/registry.c): private CPPFLAGS += \
-  $(foreach c,$(STATIC_CONNECTORS),-DSTATIC_$(c))
+# registry.c and the printer of documents name connectors by a macro for each.
+list_of = '-DCONNECTORS=$(foreach c,$(1),CONNECTOR($(c)))'
+$(call object,connectors/registry.c): private CPPFLAGS += $(call list_of,$(STATIC_CONNECTORS))
 
 define folder_archive
 $(call archive,$(1)): $(call object,$(filter-out $(MAIN) $(VERSION),$(sort $(wildcard $(1)/*.c))))
@@ -127,7 +132,7 @@ $(BUILD)/examples/subscriber: examples/subscriber/subscriber.c $(BUILD)/flags
 changed = @mkdir -p $(@D) && echo '$(1)' | cmp -s - $@ || echo '$(1)' > $@
 
 $(BUILD)/flags: FORCE
-	$(call changed,$(CC) $(CPPFLAGS) $(ALL_CFLAGS) $(ALL_LDFLAGS) $(STATIC_CONNECTORS))
+	$(call changed,$(CC) $(CPPFLAGS) $(ALL_CFLAGS) $(ALL_LDFLAGS) $(CONNECTORS) $(STATIC_CONNECTORS))
 
 $(BUILD)/commit: FORCE
 	$(call changed,$(COMMIT))
@@ -181,6 +186,7 @@ map: ## the graph of folders, from the #include lines; fails on an upward arrow
 
 # Pages that a program prints from the tables it runs on.
 DOCS_TOOL := $(BUILD)/tests/support/docs
+$(DOCS_TOOL): private CPPFLAGS += $(call list_of,$(CONNECTORS))
 
 docs: ## print docs/flags.md, metrics.md, options/ and fairlead.1 anew
 docs: $(DOCS_TOOL)

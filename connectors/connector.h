@@ -29,7 +29,7 @@
 #include "config/option.h"
 
 /* Matches exactly, or the module is refused. */
-#define CONNECTOR_INTERFACE 2
+#define CONNECTOR_INTERFACE 3
 
 struct fl_budget;
 struct fl_log;
@@ -93,10 +93,13 @@ struct connector_published {
  * ------------------------------------------------------------------------ */
 
 struct connector_call {
-    struct fl_slice operation, data;
-    const struct ce_metadata *metadata;
+    struct fl_slice operation; /* of a binding: one of the type's `operations` */
+    struct fl_slice data;      /* of a binding: JSON text as the API has it, "null" when there is
+                                  none */
+    const struct ce_metadata *metadata; /* trace context included */
     size_t metadata_count;
-    int64_t deadline_at_ms;
+    int64_t deadline_at_ms; /* whoever asked is answered then in any case, and a later answer is
+                               ignored; INT64_MAX: none */
     void *token;
 };
 
@@ -125,9 +128,11 @@ enum connector_start {
     CONNECTOR_START_POSITION, /* start_value: the broker's own words */
 };
 
-/* The gateway's; it lives from `subscribe` until `unsubscribed` was called. */
+/* The gateway's; it lives from `subscribe` until `unsubscribed` was called. An input binding is
+ * read by one subscription without topic: what it brings is bytes and metadata, and a delivery
+ * that the application refused is settled as `modified`. */
 struct connector_subscription {
-    struct fl_slice topic; /* or pattern */
+    struct fl_slice topic; /* or pattern; null: of an input binding */
     struct fl_slice group;
     enum connector_mode mode;
     enum connector_start start; /* for a group that does not exist yet */
@@ -194,7 +199,11 @@ struct connector_type {
     const char *const *component_types; /* "pubsub.redis", …; NULL ends the list */
     const char *summary;                /* one sentence, for `fairlead options` and the docs */
     struct connector_traits traits;     /* `resolve_traits` may narrow them for one component */
-    size_t state_size;                  /* of the instance; it starts with a struct connector */
+    /* Of an output binding: what `invoke` can do, such as "create", in the order in which errors
+     * list them; NULL ends the list. NULL: no output binding. An input binding is a type of
+     * "bindings." that has `subscribe`. */
+    const char *const *operations;
+    size_t state_size;    /* of the instance; it starts with a struct connector */
     size_t settings_size; /* of the struct that component_options fill; 0 = no settings */
     /* Rows end with one whose name is NULL; a NULL table is an empty one. */
     const struct config_option *component_options;
@@ -227,10 +236,10 @@ struct connector_type {
                       size_t count);
 
     /* Answered by `invoked`. Everything in `call` is copied or used up inside. FL_ERR_AGAIN: not
-     * now. A pub/sub connector offers what its system can do beyond publishing and subscribing:
-     *   "cancel"  metadata `topic`, `id`: takes back a delayed message before it is due;
-     *             FL_ERR_NOT_FOUND when there is none (any more)
-     *   "peek"    metadata `topic`, `count`, `group` (may be absent): shows messages and claims
+     * now. An output binding gets the operations that it lists and no other. A pub/sub connector
+     * offers what its system can do beyond publishing and subscribing: "cancel"  metadata `topic`,
+     * `id`: takes back a delayed message before it is due; FL_ERR_NOT_FOUND when there is none (any
+     * more) "peek"    metadata `topic`, `count`, `group` (may be absent): shows messages and claims
      *             none; answers with one JSON object a line
      * FL_ERR_UNSUPPORTED: no such operation. */
     enum fl_err (*invoke)(struct connector *connector, const struct connector_call *call,

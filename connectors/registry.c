@@ -21,7 +21,6 @@
 #include "base/buffer.h"
 #include "config/spelling.h"
 #include "connectors/memory/memory.h"
-#include "connectors/sqlite/sqlite.h"
 
 #define MODULE_PREFIX "connector-"
 #define MODULE_SUFFIX ".so"
@@ -29,12 +28,14 @@
 
 enum { FOLDERS = 2 };
 
-static const struct connector_type *const linked_in[] = {
-    &cn_memory_type,
-#ifdef STATIC_sqlite
-    &cn_sqlite_type,
-#endif
-};
+/* The Makefile says which: CONNECTOR(sqlite) CONNECTOR(http) … */
+#define CONNECTOR(system) extern const struct connector_type cn_##system##_type;
+CONNECTORS
+#undef CONNECTOR
+
+#define CONNECTOR(system) &cn_##system##_type,
+static const struct connector_type *const linked_in[] = {&cn_memory_type, CONNECTORS};
+#undef CONNECTOR
 
 struct connector_registry {
     const struct connector_type **types;

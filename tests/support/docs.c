@@ -15,7 +15,6 @@
 #include "config/flags.h"
 #include "config/scopes.h"
 #include "connectors/memory/memory.h"
-#include "connectors/sqlite/sqlite.h"
 #include "gateway/consume_options.h"
 #include "gateway/metrics.h"
 
@@ -110,8 +109,14 @@ static bool write_options(const char *folder, const char *name, const struct con
     return is_written;
 }
 
-/* All of this tree's; the registry would have to load most of them. */
-static const struct connector_type *const connectors[] = {&cn_memory_type, &cn_sqlite_type};
+/* All of this tree's, as the Makefile names them: CONNECTOR(sqlite) CONNECTOR(http) … */
+#define CONNECTOR(system) extern const struct connector_type cn_##system##_type;
+CONNECTORS
+#undef CONNECTOR
+
+#define CONNECTOR(system) &cn_##system##_type,
+static const struct connector_type *const connectors[] = {&cn_memory_type, CONNECTORS};
+#undef CONNECTOR
 
 static bool write_all_options(const char *folder)
 {
