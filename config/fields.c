@@ -54,8 +54,10 @@ enum fl_err config_field_doubt(const struct config_reader *reader, struct fl_err
     va_start(args, format);
     vsnprintf(text, sizeof text, format, args);
     va_end(args);
-    if (reader->is_strict)
-        return fl_error_set(error, FL_ERR_INVALID, FL_CLASS_REJECT, "%s", text);
+    if (reader->is_strict) {
+        enum fl_err err = fl_error_set(error, FL_ERR_INVALID, FL_CLASS_REJECT, "%s", text);
+        return config_notes_keep(reader->notes, reader->scope, error) ? FL_OK : err;
+    }
     config_note(reader->notes, FL_LOG_WARNING, reader->scope, "%s", text);
     return FL_OK;
 }

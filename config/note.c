@@ -40,6 +40,14 @@ void config_note(struct config_notes *notes, enum fl_log_level level, const char
     add(notes, level, scope, fl_arena_strdup(notes->arena, fl_slice_str(text)));
 }
 
+bool config_notes_keep(struct config_notes *notes, const char *scope, const struct fl_error *error)
+{
+    if (!notes || !notes->keeps_errors)
+        return false;
+    config_note(notes, FL_LOG_ERROR, scope, "%s", error->text);
+    return true;
+}
+
 void config_notes_write(const struct config_notes *notes, const struct fl_log *log)
 {
     for (const struct config_note *note = notes->first; note; note = note->next)

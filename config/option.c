@@ -359,13 +359,16 @@ static enum fl_err bind_all(const struct config_option_target *targets, size_t t
                             const struct config_value *values, size_t count,
                             const struct config_bind *how, bool stores, struct fl_error *error)
 {
+    enum fl_err result = FL_OK;
     for (size_t t = 0; t < target_count; t++)
         for (const struct config_option *row = targets[t].rows; row && row->name; row++) {
             enum fl_err err = bind_row(how, row, values, count, targets[t].into, stores, error);
-            if (err != FL_OK)
+            if (err != FL_OK && !config_notes_keep(how->notes, "dapr.runtime", error))
                 return err;
+            if (err != FL_OK)
+                result = err;
         }
-    return FL_OK;
+    return result;
 }
 
 static bool is_known(const struct config_option_target *targets, size_t target_count,
@@ -413,8 +416,10 @@ static enum fl_err doubt_unknown(const struct config_option_target *targets, siz
     fl_buffer_printf(&text, "\"%.*s\" is not a known key", FL_SLICE_ARG(value->name));
     if (near)
         fl_buffer_printf(&text, "; the nearest known one is \"%.*s\"", FL_SLICE_ARG(spelled));
-    if (how->is_strict || (near && !find_setting(near, values, count)))
-        return fail_with(&text, error);
+    if (how->is_strict || (near && !find_setting(near, values, count))) {
+        enum fl_err err = fail_with(&text, error);
+        return config_notes_keep(how->notes, "dapr.runtime", error) ? FL_OK : err;
+    }
     config_note(how->notes, FL_LOG_WARNING, "dapr.runtime", "%s", fl_buffer_cstr(&text));
     fl_buffer_fini(&text);
     return FL_OK;

@@ -64,7 +64,8 @@ struct config_bind {
     bool is_open;               /* unknown keys are fine and silent (request metadata) */
 };
 
-/* Fills every target, defaults included; nothing is stored on failure. */
+/* Fills every target, defaults included; nothing is stored on failure. Notes that keep errors have
+ * all that is wrong, and `error` the last of it. */
 enum fl_err config_options_bind(const struct config_option_target *targets, size_t target_count,
                                 const struct config_value *values, size_t value_count,
                                 const struct config_bind *how, struct fl_error *error) FL_MUST_USE;

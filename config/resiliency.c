@@ -596,7 +596,7 @@ enum fl_err config_resiliency_check(const struct config_resiliency *resiliency,
     void *target;
     while (fl_map_next(&resiliency->components, &at, &component, &target)) {
         enum fl_err err = check_target(resiliency, &reader, target, component, error);
-        if (err != FL_OK)
+        if (err != FL_OK && !config_notes_keep(notes, SCOPE, error))
             return err;
     }
     return FL_OK;

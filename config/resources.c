@@ -122,6 +122,14 @@ static enum fl_err skip_document(struct loader *l, const char *kind, const struc
                               kind, l->path, cause->text);
 }
 
+/* What notes keep does not end the load; a bound does. */
+static enum fl_err go_on(struct loader *l, enum fl_err err)
+{
+    bool is_kept =
+        err && err != FL_ERR_TOO_LARGE && config_notes_keep(notes_of(l), SCOPE, l->error);
+    return is_kept ? FL_OK : err;
+}
+
 /* --- filters ---------------------------------------------------------------------------------- */
 
 static bool is_in_namespace(const struct loader *l, struct fl_slice namespace)
@@ -422,7 +430,7 @@ static enum fl_err load_text(struct loader *l, struct fl_slice text)
         struct fl_error cause;
         if (config_yaml_parse(document, l->path, first_line, CONFIG_DIALECT_RESOURCE, &l->scratch,
                               &root, &cause) == FL_OK)
-            err = dispatch(l, root);
+            err = go_on(l, dispatch(l, root));
         else
             err = on_bad_yaml(l, &cause);
     }
@@ -617,10 +625,11 @@ enum fl_err config_resources_load(const struct config_load *how, struct config_r
     struct loader l = {.how = how, .resources = resources, .error = error};
     *resources = (struct config_resources){0};
     config_notes_init(&resources->notes, &resources->arena);
+    resources->notes.keeps_errors = how->keeps_errors;
     config_resiliency_init(&resources->resiliency, &resources->arena);
     enum fl_err err = FL_OK;
     for (size_t i = 0; i < how->folders.count && err == FL_OK; i++)
-        err = load_folder(&l, how->folders.items[i]);
+        err = go_on(&l, load_folder(&l, how->folders.items[i]));
     if (err == FL_OK && how->makes_default)
         err = add_default_component(&l);
     if (err == FL_OK)
