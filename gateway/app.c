@@ -147,7 +147,7 @@ static void ask_subscribe(struct gw_app *app)
         FL_INFO(gateway->log, SCOPE,
                 "Skipping programmatic subscription loading (see 'disable-init-endpoints' "
                 "flag/annotation)");
-    if (gateway->flags->skips_subscribe_endpoint || gateway->component_count == 0) {
+    if (gateway->flags->skips_subscribe_endpoint || gateway->pubsub_count == 0) {
         gw_subscriptions_start(gateway, NULL, false);
         gateway_mark_ready(gateway);
         return;

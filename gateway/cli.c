@@ -53,9 +53,12 @@ static enum fl_err refuse_choice(const struct gateway *gateway, struct fl_slice 
                                  struct fl_error *error)
 {
     struct fl_buffer names = {0};
-    for (size_t i = 0; i < gateway->component_count; i++)
-        fl_buffer_printf(&names, "%s%.*s", i ? ", " : "",
-                         FL_SLICE_ARG(gateway->components[i]->name));
+    for (size_t i = 0; i < gateway->component_count; i++) {
+        const struct gw_component *component = gateway->components[i];
+        if (component->kind == GW_PUBSUB)
+            fl_buffer_printf(&names, "%s%.*s", names.len ? ", " : "",
+                             FL_SLICE_ARG(component->name));
+    }
     enum fl_err err = fl_error_set(error, FL_ERR_NOT_FOUND, FL_CLASS_REJECT, "%s%.*s%s%s%s",
                                    name.len ? "there is no pub/sub component named "
                                             : "which pub/sub component? --pubsub",
@@ -71,7 +74,7 @@ enum fl_err gw_cli_choose(const struct gateway *gateway, struct fl_slice name,
     struct gw_component *found = NULL;
     if (name.len)
         found = gw_component_find(gateway, name);
-    else if (gateway->component_count == 1)
+    else if (gateway->component_count == 1 && gateway->components[0]->kind == GW_PUBSUB)
         found = gateway->components[0];
     else
         found = gw_component_find(gateway, FL_SLICE_LIT("pubsub"));

@@ -1,4 +1,4 @@
-/* Components: opening, the batches towards the connector, and what it calls back. */
+/* One component: its settings, the batches towards the connector, and what it calls back. */
 #include "gateway/component.h"
 
 #include <stdio.h>
@@ -6,6 +6,7 @@
 #include "base/alloc.h"
 #include "base/clock.h"
 #include "connectors/registry.h"
+#include "gateway/component_options.h"
 #include "gateway/gateway.h"
 #include "gateway/intake.h"
 #include "gateway/invocation.h"
@@ -202,75 +203,27 @@ const struct connector_callbacks gw_connector_callbacks = {
 
 /* --- opening --- */
 
-static const struct config_option common_options[] = {
-    {.name = "consumerID",
-     .type = CONFIG_IGNORED,
-     .help = "the consumer group; the application id when it is empty or not given"},
-    {.name = NULL},
-};
-
-static struct fl_slice consumer_id(const struct config_component *config, struct fl_slice app_id)
-{
-    const struct config_value *value = config_component_find(config, "consumerID");
-    struct fl_slice given = value ? fl_slice_trim(value->value) : FL_SLICE_NULL;
-    return given.len ? given : app_id;
-}
-
-static enum fl_err fill_settings(struct gw_component *component, const struct connector_type *type,
-                                 void **settings, struct connector_traits *traits,
-                                 struct fl_error *error)
-{
-    const struct config_component *config = component->config;
-    struct gateway *gateway = component->gateway;
-    *settings = type->settings_size ? fl_arena_alloc(&component->arena, type->settings_size) : NULL;
-    struct config_option_target targets[] = {{type->component_options, *settings},
-                                             {config_scope_options, NULL},
-                                             {common_options, NULL},
-                                             {gw_consume_options, NULL}};
-    struct config_bind how = {.owner = config->log_name.data,
-                              .arena = &component->arena,
-                              .notes = &gateway->notes,
-                              .is_strict = gateway->flags->is_strict};
-    enum fl_err err = config_options_bind(targets, sizeof targets / sizeof *targets,
-                                          config->metadata, config->metadata_count, &how, error);
-    if (!err && type->check)
-        err = type->check(*settings, error);
-    *traits = type->traits;
-    if (!err && type->resolve_traits)
-        type->resolve_traits(*settings, traits);
-    if (!err)
-        err = gw_consume_read(config->metadata, config->metadata_count, &how, traits,
-                              &component->consume, error);
-    return err;
-}
-
-static enum fl_err open_one(struct gw_component *component, struct fl_error *error)
+static enum fl_err open_connector(struct gw_component *component, const struct connector_type *type,
+                                  void *settings, const struct connector_traits *traits,
+                                  struct fl_error *error)
 {
     struct gateway *gateway = component->gateway;
     const struct config_component *config = component->config;
-    const struct connector_type *type;
-    struct connector_traits traits;
-    void *settings;
-    enum fl_err err =
-        connector_registry_find(gateway->registry, config->type, config->version, &type, error);
-    if (!err)
-        err = fill_settings(component, type, &settings, &traits, error);
-    if (err)
-        return err;
     struct connector *connector = fl_zalloc(type->state_size);
-    *connector = (struct connector){.type = type,
-                                    .host = &gateway->host,
-                                    .traits = traits,
-                                    .name = config->name,
-                                    .log_name = config->log_name.data,
-                                    .settings = settings,
-                                    .consumer_id = consumer_id(config, gateway->flags->app_id),
-                                    .context = component};
+    *connector =
+        (struct connector){.type = type,
+                           .host = &gateway->host,
+                           .traits = *traits,
+                           .name = config->name,
+                           .log_name = config->log_name.data,
+                           .settings = settings,
+                           .consumer_id = gw_component_consumer_id(config, gateway->flags->app_id),
+                           .context = component};
     component->connector = connector;
     component->init_timer.expired = on_init_timeout;
     net_timer_start(gateway->loop, &component->init_timer,
                     net_loop_now_ms(gateway->loop) + config->init_timeout_ms);
-    err = type->open(connector, error);
+    enum fl_err err = type->open(connector, error);
     if (err) {
         net_timer_stop(gateway->loop, &component->init_timer);
         FL_FREE(component->connector);
@@ -284,11 +237,13 @@ static enum fl_err open_one(struct gw_component *component, struct fl_error *err
 }
 
 static struct gw_component *new_component(struct gateway *gateway,
-                                          const struct config_component *config)
+                                          const struct config_component *config,
+                                          enum gw_component_kind kind)
 {
     struct gw_component *component = fl_zalloc(sizeof *component);
     component->gateway = gateway;
     component->config = config;
+    component->kind = kind;
     component->name = config->name;
     component->flush.run = on_flush;
     component->settle.run = on_settle;
@@ -296,14 +251,55 @@ static struct gw_component *new_component(struct gateway *gateway,
     fl_list_init(&component->tickets);
     config_scopes_read(config->metadata, config->metadata_count, gateway->flags->app_id,
                        &component->arena, &component->scopes);
-    if (config->has_namespace_tag)
+    if (kind == GW_PUBSUB && config->has_namespace_tag)
         component->topic_prefix = config_identity_namespace(&gateway->identity);
+    gw_policy_resolve(gateway, config->name, CONFIG_OUTBOUND,
+                      kind == GW_PUBSUB ? CONFIG_CATEGORY_PUBSUB : CONFIG_CATEGORY_BINDING,
+                      &component->outbound);
     return component;
 }
 
-static void free_component(struct gw_component *component)
+enum fl_err gw_component_open(struct gateway *gateway, const struct config_component *config,
+                              enum gw_component_kind kind, struct gw_component **opened,
+                              struct fl_error *error)
+{
+    struct gw_component *component = new_component(gateway, config, kind);
+    struct gw_component_settings settings;
+    struct gw_component_setting how = {.config = config,
+                                       .kind = kind,
+                                       .registry = gateway->registry,
+                                       .arena = &component->arena,
+                                       .notes = &gateway->notes,
+                                       .is_strict = gateway->flags->is_strict};
+    enum fl_err err = gw_component_read_settings(&how, &settings, error);
+    if (!err) {
+        component->consume = settings.consume;
+        component->binding = settings.binding;
+        err = open_connector(component, settings.type, settings.own, &settings.traits, error);
+    }
+    if (err)
+        gw_component_free(&component);
+    else
+        *opened = component;
+    return err;
+}
+
+void gw_component_close(struct gw_component *component, int64_t deadline_at_ms)
 {
     struct gateway *gateway = component->gateway;
+    if (component->is_closed)
+        return;
+    gw_component_flush_settlements(component);
+    net_timer_stop(gateway->loop, &component->init_timer);
+    FL_INFO(gateway->log, SCOPE, "Shutting down component %s", component->connector->log_name);
+    component->connector->type->close(component->connector, deadline_at_ms);
+}
+
+void gw_component_free(struct gw_component **pointer)
+{
+    struct gw_component *component = *pointer;
+    struct gateway *gateway = component->gateway;
+    *pointer = NULL;
     net_timer_stop(gateway->loop, &component->init_timer);
     net_timer_stop(gateway->loop, &component->extend_timer);
     net_loop_cancel(gateway->loop, &component->flush);
@@ -313,134 +309,6 @@ static void free_component(struct gw_component *component)
     fl_free(component->figures);
     fl_arena_fini(&component->arena);
     fl_free(component);
-}
-
-static void count_init(struct gateway *gateway, enum gw_metric metric,
-                       const struct config_component *config)
-{
-    struct fl_slice labels[] = {config->type};
-    gw_counter_add(gw_metrics_counter(gateway->metrics, metric, labels), 1);
-}
-
-static enum fl_err open_pubsub(struct gateway *gateway, const struct config_component *config,
-                               struct fl_error *error)
-{
-    struct gw_component *component = new_component(gateway, config);
-    struct fl_error cause;
-    enum fl_err err = open_one(component, &cause);
-    count_init(gateway, GW_COMPONENT_INIT_TOTAL, config);
-    if (!err) {
-        gateway->components[gateway->component_count++] = component;
-        fl_map_set(&gateway->components_by_name, config->name, component);
-        FL_INFO(gateway->log, SCOPE, "Component loaded: %s", config->log_name.data);
-        return FL_OK;
-    }
-    const char *log_name = config->log_name.data;
-    bool is_unknown = err == FL_ERR_NOT_FOUND;
-    struct fl_slice labels[] = {config->type, config->name,
-                                is_unknown ? FL_SLICE_LIT("creation") : FL_SLICE_LIT("init")};
-    gw_counter_add(gw_metrics_counter(gateway->metrics, GW_COMPONENT_INIT_FAIL_TOTAL, labels), 1);
-    const char *bus = "";
-    if (is_unknown)
-        bus = fl_arena_printf(&gateway->arena,
-                              "couldn't find message bus %.*s/%.*s: ", FL_SLICE_ARG(config->type),
-                              FL_SLICE_ARG(config->version));
-    char *what = fl_arena_printf(
-        &gateway->arena,
-        "[INIT_COMPONENT_FAILURE]: initialization error occurred for %s: [%s_COMPONENT_FAILURE]: "
-        "initialization error occurred for %s: %s%s",
-        log_name, is_unknown ? "CREATE" : "INIT", log_name, bus, cause.text);
-    free_component(component);
-    FL_ERROR(gateway->log, SCOPE, "Failed to init component %s: %s", log_name, what);
-    if (config->ignores_errors) {
-        FL_ERROR(gateway->log, SCOPE,
-                 "Ignoring error processing component: process component %.*s error: %s",
-                 FL_SLICE_ARG(config->name), what);
-        return FL_OK;
-    }
-    FL_WARN(
-        gateway->log, SCOPE,
-        "Error processing component, daprd will exit gracefully: process component %.*s error: %s",
-        FL_SLICE_ARG(config->name), what);
-    return fl_error_set(error, FL_ERR_INVALID, FL_CLASS_FATAL, "process component %.*s error: %s",
-                        FL_SLICE_ARG(config->name), what);
-}
-
-static bool is_other_block(struct fl_slice category)
-{
-    static const char *const names[] = {"bindings",       "secretstores",   "state", "middleware",
-                                        "configuration",  "crypto",         "lock",  "conversation",
-                                        "nameresolution", "workflowbackend"};
-    for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
-        if (fl_slice_eq_str(category, names[i]))
-            return true;
-    }
-    return false;
-}
-
-enum fl_err gw_components_open(struct gateway *gateway, struct fl_error *error)
-{
-    size_t count = gateway->resources.component_count;
-    gateway->components = fl_zalloc(sizeof *gateway->components * (count + 1));
-    for (size_t i = 0; i < count; i++) {
-        const struct config_component *config = &gateway->resources.components[i];
-        struct fl_slice category = config_component_category(config);
-        enum fl_err err = FL_OK;
-        if (fl_slice_eq_str(category, "pubsub"))
-            err = open_pubsub(gateway, config, error);
-        else if (is_other_block(category))
-            FL_WARN(
-                gateway->log, SCOPE,
-                "Component %s is skipped: this version of Fairlead serves pubsub components only",
-                config->log_name.data);
-        else
-            err = fl_error_set(error, FL_ERR_INVALID, FL_CLASS_FATAL,
-                               "process component %.*s error: incorrect type %.*s",
-                               FL_SLICE_ARG(config->name), FL_SLICE_ARG(config->type));
-        if (err && config->ignores_errors && !fl_slice_eq_str(category, "pubsub")) {
-            FL_ERROR(gateway->log, SCOPE, "Ignoring error processing component: %s", error->text);
-            err = FL_OK;
-        }
-        if (err)
-            return err;
-    }
-    return FL_OK;
-}
-
-struct gw_component *gw_component_find(const struct gateway *gateway, struct fl_slice name)
-{
-    return fl_map_find(&gateway->components_by_name, name);
-}
-
-void gw_components_close(struct gateway *gateway, int64_t deadline_at_ms)
-{
-    for (size_t i = 0; i < gateway->component_count; i++) {
-        struct gw_component *component = gateway->components[i];
-        if (component->is_closed)
-            continue;
-        gw_component_flush_settlements(component);
-        net_timer_stop(gateway->loop, &component->init_timer);
-        FL_INFO(gateway->log, SCOPE, "Shutting down component %s", component->connector->log_name);
-        component->connector->type->close(component->connector, deadline_at_ms);
-    }
-}
-
-bool gw_components_are_closed(const struct gateway *gateway)
-{
-    for (size_t i = 0; i < gateway->component_count; i++) {
-        if (!gateway->components[i]->is_closed)
-            return false;
-    }
-    return true;
-}
-
-void gw_components_free(struct gateway *gateway)
-{
-    for (size_t i = 0; i < gateway->component_count; i++)
-        free_component(gateway->components[i]);
-    FL_FREE(gateway->components);
-    gateway->component_count = 0;
-    fl_map_fini(&gateway->components_by_name);
 }
 
 void gw_component_count(struct gw_component *component)
@@ -471,11 +339,20 @@ void gw_component_count(struct gw_component *component)
 size_t gw_component_capabilities(const struct gw_component *component, const char **names,
                                  size_t room)
 {
+    const struct connector_type *type = component->connector->type;
     const struct connector_traits *traits = &component->connector->traits;
+    bool is_pubsub = component->kind == GW_PUBSUB;
+    const struct {
+        bool is_there;
+        const char *name;
+    } all[] = {{is_pubsub && traits->ttl, "MESSAGE_TTL"},
+               {is_pubsub && traits->wildcards, "SUBSCRIBE_WILDCARDS"},
+               {!is_pubsub && type->subscribe, "INPUT_BINDING"},
+               {!is_pubsub && type->operations, "OUTPUT_BINDING"}};
     size_t count = 0;
-    if (traits->ttl && count < room)
-        names[count++] = "MESSAGE_TTL";
-    if (traits->wildcards && count < room)
-        names[count++] = "SUBSCRIBE_WILDCARDS";
+    for (size_t i = 0; i < sizeof all / sizeof *all && count < room; i++) {
+        if (all[i].is_there)
+            names[count++] = all[i].name;
+    }
     return count;
 }

@@ -1,4 +1,5 @@
-/* A pub/sub component: one connector instance with its name, its scopes and its line of publishes.
+/* A component, pub/sub or binding: one connector instance with its name, its scopes, its policy and
+ * its line of publishes.
  *
  * The component opens the connector, follows its state, offers publishes in one batch a turn and
  * keeps in line what the connector does not take, batches settlements, and closes it.
@@ -9,13 +10,15 @@
 #define GW_COMPONENT_H
 
 #include "config/component.h"
-#include "config/resiliency.h"
 #include "config/scopes.h"
 #include "connectors/connector.h"
-#include "gateway/consume_options.h"
+#include "gateway/component_options.h"
+#include "gateway/components.h"
+#include "gateway/policy.h"
 #include "net/loop.h"
 
 struct gateway;
+struct gw_input;
 struct gw_publish;
 
 enum { GW_PUBLISH_BATCH = 256, GW_SETTLE_BATCH = 256 };
@@ -23,8 +26,12 @@ enum { GW_PUBLISH_BATCH = 256, GW_SETTLE_BATCH = 256 };
 struct gw_component {
     struct gateway *gateway;
     const struct config_component *config;
+    enum gw_component_kind kind;
     struct fl_slice name;
     struct connector *connector;
+    struct gw_policy outbound; /* of publishes and invocations */
+    struct gw_binding_settings binding;
+    struct gw_input *input; /* of an input binding; NULL: none */
     struct config_scopes scopes;
     struct gw_consume consume;    /* what its subscriptions do unless they say otherwise */
     struct fl_slice topic_prefix; /* of a component with a {namespace} tag; else empty */
@@ -51,12 +58,14 @@ struct gw_component {
 
 extern const struct connector_callbacks gw_connector_callbacks;
 
-/* Opens all components of the resources in order; skips what belongs to other building blocks with
- * a line. FL_ERR_INVALID: one that does not ignore errors failed, `error` has daprd's text. */
-enum fl_err gw_components_open(struct gateway *gateway, struct fl_error *error) FL_MUST_USE;
+/* Reads its settings and opens its connector. FL_ERR_NOT_FOUND: no connector serves its type. */
+enum fl_err gw_component_open(struct gateway *gateway, const struct config_component *config,
+                              enum gw_component_kind kind, struct gw_component **component,
+                              struct fl_error *error) FL_MUST_USE;
 
-/* NULL when there is none of that name. */
-struct gw_component *gw_component_find(const struct gateway *gateway, struct fl_slice name);
+/* Starts closing; `is_closed` tells when it is done. */
+void gw_component_close(struct gw_component *component, int64_t deadline_at_ms);
+void gw_component_free(struct gw_component **component);
 
 /* Puts a publish at the end of the component's line; it is offered at the end of the turn. */
 void gw_component_enqueue(struct gw_component *component, struct gw_publish *publish);
@@ -65,11 +74,6 @@ void gw_component_enqueue(struct gw_component *component, struct gw_publish *pub
 void gw_component_settle(struct gw_component *component, const struct connector_settlement *one);
 /* Carries out now what was gathered. */
 void gw_component_flush_settlements(struct gw_component *component);
-
-/* Starts closing all; gw_components_are_closed tells when it is done. */
-void gw_components_close(struct gateway *gateway, int64_t deadline_at_ms);
-bool gw_components_are_closed(const struct gateway *gateway);
-void gw_components_free(struct gateway *gateway);
 
 /* Writes what the connector counts into the metrics, as it is now. */
 void gw_component_count(struct gw_component *component);

@@ -16,6 +16,7 @@
 #include "connectors/connector.h"
 #include "gateway/api.h"
 #include "gateway/app.h"
+#include "gateway/policy.h"
 #include "gateway/publish.h"
 #include "gateway/shutdown.h"
 #include "gateway/subscriptions.h"
@@ -56,8 +57,9 @@ struct gateway {
     struct connector_registry *registry;
     struct connector_host host;
     struct gw_component **components;
-    size_t component_count;
+    size_t component_count, pubsub_count;
     struct fl_map components_by_name;
+    struct gw_policies policies;
     struct fl_map topics_by_path;
     struct gw_publishing publishing;
     struct gw_app app;

@@ -70,6 +70,12 @@ enum gw_metric {
     GW_RESILIENCY_LOADED,            /* name namespace */
     GW_RESILIENCY_COUNT,             /* flow_direction name namespace policy status target */
     GW_RESILIENCY_ACTIVATIONS_TOTAL, /* flow_direction name namespace policy status target */
+    GW_RESILIENCY_CB_STATE,          /* flow_direction name namespace policy status target; gauge */
+
+    GW_INPUT_BINDING_COUNT,      /* component success */
+    GW_INPUT_BINDING_LATENCIES,  /* component success */
+    GW_OUTPUT_BINDING_COUNT,     /* component operation success */
+    GW_OUTPUT_BINDING_LATENCIES, /* component operation success */
 
     GW_ERROR_CODE_TOTAL,          /* category error_code; off without recordErrorCodes */
     GW_COMPONENT_INIT_TOTAL,      /* component (its type) */

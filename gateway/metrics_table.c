@@ -84,6 +84,25 @@ const struct gw_metric_row gw_metric_rows[GW_METRIC_COUNT] = {
                                          false, POLICY_LABELS,
                                          "Operations in which a resiliency policy took effect"},
 
+    [GW_RESILIENCY_CB_STATE] = {"dapr_resiliency_cb_state", GW_GAUGE, GW_ALWAYS, false,
+                                POLICY_LABELS,
+                                "1 for the state that a circuit breaker had when it was last "
+                                "looked up, else 0"},
+
+    [GW_INPUT_BINDING_COUNT] = {"dapr_component_input_binding_count", GW_COUNTER, GW_ALWAYS, true,
+                                "component success",
+                                "Events of input bindings that were sent to the application"},
+    [GW_INPUT_BINDING_LATENCIES] = {"dapr_component_input_binding_latencies", GW_LATENCIES,
+                                    GW_ALWAYS, true, "component success",
+                                    "Time that the application took for an event of an input "
+                                    "binding, in ms"},
+    [GW_OUTPUT_BINDING_COUNT] = {"dapr_component_output_binding_count", GW_COUNTER, GW_ALWAYS, true,
+                                 "component operation success",
+                                 "Calls of output bindings through the API"},
+    [GW_OUTPUT_BINDING_LATENCIES] = {"dapr_component_output_binding_latencies", GW_LATENCIES,
+                                     GW_ALWAYS, true, "component operation success",
+                                     "Time that a call of an output binding took, in ms"},
+
     [GW_ERROR_CODE_TOTAL] = {"dapr_error_code_total", GW_COUNTER, GW_IF_ERROR_CODES, false,
                              "category error_code", "Errors by the code that the API answered"},
     [GW_COMPONENT_INIT_TOTAL] = {"dapr_runtime_component_init_total", GW_COUNTER, GW_ALWAYS, false,

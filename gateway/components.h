@@ -1,0 +1,27 @@
+/* All components of this process: opened in order, found by name, closed together.
+ *
+ * Thread: the loop's.
+ */
+#ifndef GW_COMPONENTS_H
+#define GW_COMPONENTS_H
+
+#include "base/error.h"
+#include "base/slice.h"
+
+struct gateway;
+struct gw_component;
+
+/* Opens all components of the resources in order; skips what belongs to other building blocks with
+ * a line. FL_ERR_INVALID: one that does not ignore errors failed, `error` has daprd's text. */
+enum fl_err gw_components_open(struct gateway *gateway, struct fl_error *error) FL_MUST_USE;
+
+/* The pub/sub component, or the binding, of that name; NULL when there is none. */
+struct gw_component *gw_component_find(const struct gateway *gateway, struct fl_slice name);
+struct gw_component *gw_binding_find(const struct gateway *gateway, struct fl_slice name);
+
+/* Starts closing all; gw_components_are_closed tells when it is done. */
+void gw_components_close(struct gateway *gateway, int64_t deadline_at_ms);
+bool gw_components_are_closed(const struct gateway *gateway);
+void gw_components_free(struct gateway *gateway);
+
+#endif
