@@ -256,117 +256,18 @@ void gw_delivery_failed(struct gw_delivery *delivery, int http_status, const cha
 
 /* --- the call --- */
 
-static bool has_suffix(struct fl_slice s, struct fl_slice suffix)
-{
-    return s.len >= suffix.len &&
-           fl_slice_eq(fl_slice_of(s.data + s.len - suffix.len, suffix.len), suffix);
-}
-
-/* `has_trace`: the request carries a trace of its own. */
-static bool is_withheld(const struct gw_delivery *delivery, struct fl_slice key, bool has_trace)
-{
-    static const char *const names[] = {
-        "content-type", "content-length", "destination-app-id", "pubsubname",          "host",
-        "connection",   "keep-alive",     "proxy-connection",   "proxy-authenticate",  "te",
-        "trailer",      "upgrade",        "transfer-encoding",  "proxy-authorization",
-    };
-    for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
-        if (fl_slice_eq_nocase(key, fl_slice_str(names[i])))
-            return true;
-    }
-    if (has_suffix(key, FL_SLICE_LIT("-bin")))
-        return true;
-    if (fl_slice_eq_nocase(key, FL_SLICE_LIT("traceparent")))
-        return has_trace;
-    return fl_slice_eq_nocase(key, FL_SLICE_LIT("dapr-api-token")) &&
-           delivery->subscription->gateway->app.common_fields.len;
-}
-
-/* Appends the header lines that come from the event's metadata. FL_ERR_INVALID: one cannot be a
- * header. */
-static enum fl_err append_metadata(struct gw_delivery *delivery, bool has_trace)
-{
-    const struct ce_event *event = delivery->event;
-    struct fl_buffer *out = &delivery->long_fields;
-    for (size_t i = 0; i < event->metadata_count; i++) {
-        struct fl_slice key = event->metadata[i].key, value = event->metadata[i].value;
-        if (is_withheld(delivery, key, has_trace))
-            continue;
-        bool is_pseudo = key.len && key.data[0] == ':';
-        bool is_grpc = fl_slice_starts_with(key, FL_SLICE_LIT("grpc-"));
-        if (is_pseudo)
-            key = fl_slice_of(key.data + 1, key.len - 1);
-        if (!http_is_token(key) || !http_is_field_value(value))
-            return FL_ERR_INVALID;
-        bool is_agent = fl_slice_eq_nocase(key, FL_SLICE_LIT("user-agent"));
-        delivery->names_agent |= is_agent;
-        if (is_agent && value.len == 0)
-            continue;
-        enum fl_err err = fl_buffer_try_reserve(out, key.len + value.len + 16);
-        if (err)
-            return err;
-        fl_buffer_printf(out, "%s%.*s: %.*s\r\n", is_pseudo || is_grpc ? "dapr-" : "",
-                         FL_SLICE_ARG(key), FL_SLICE_ARG(value));
-    }
-    return FL_OK;
-}
-
-static char *put_u64(char *end, uint64_t value)
-{
-    do
-        *--end = (char)('0' + value % 10);
-    while (value /= 10);
-    return end;
-}
-
-/* Puts the metadata's lines before those that every delivery has. A traceparent of the metadata
- * takes the place of one that says nothing. */
-static enum fl_err add_metadata(struct gw_delivery *delivery, size_t trace_bytes,
-                                struct fl_slice *fields)
-{
-    static const struct fl_slice nothing = FL_SLICE_LIT(CE_TRACEPARENT_ZERO "\r\n");
-    const struct ce_event *event = delivery->event;
-    bool has_trace =
-        trace_bytes && memcmp(fields->data + trace_bytes - nothing.len, nothing.data, nothing.len);
-    struct fl_slice given =
-        ce_metadata_find(event->metadata, event->metadata_count, FL_SLICE_LIT("traceparent"));
-    if (!has_trace && given.len)
-        *fields = fl_slice_of(fields->data + trace_bytes, fields->len - trace_bytes);
-    fl_buffer_clear(&delivery->long_fields);
-    enum fl_err err = append_metadata(delivery, has_trace || given.len == 0);
-    if (err)
-        return err;
-    fl_buffer_append_slice(&delivery->long_fields, *fields);
-    *fields = fl_buffer_slice(&delivery->long_fields);
-    return FL_OK;
-}
-
-/* The fields of this event, the empty line included, in the delivery's own buffer unless metadata
- * makes them long. */
 static enum fl_err render_fields(struct gw_delivery *delivery, struct fl_slice body,
                                  struct fl_slice *fields)
 {
-    static const char name[] = "Traceparent: ", length[] = "Content-Length: ";
-    char *at = delivery->fields, digits[20];
-    memcpy(at, name, sizeof name - 1);
-    size_t n = gw_trace_delivery(&delivery->subscription->gateway->api.trace, delivery->view,
-                                 at + sizeof name - 1);
-    if (n) {
-        at += sizeof name - 1 + n;
-        memcpy(at, "\r\n", 2);
-        at += 2;
-    }
-    size_t trace_bytes = (size_t)(at - delivery->fields);
-    memcpy(at, length, sizeof length - 1);
-    at += sizeof length - 1;
-    char *first = put_u64(digits + sizeof digits, body.len);
-    size_t count = (size_t)(digits + sizeof digits - first);
-    memcpy(at, first, count);
-    at += count;
-    memcpy(at, "\r\n\r\n", 4);
-    at += 4;
-    *fields = fl_slice_of(delivery->fields, (size_t)(at - delivery->fields));
-    return delivery->event->metadata_count ? add_metadata(delivery, trace_bytes, fields) : FL_OK;
+    struct gateway *gateway = delivery->subscription->gateway;
+    char trace[CE_TRACEPARENT_LEN];
+    size_t trace_bytes = gw_trace_delivery(&gateway->api.trace, delivery->view, trace);
+    struct gw_delivery_source source = {.event = delivery->event,
+                                        .traceparent = fl_slice_of(trace, trace_bytes),
+                                        .body_bytes = body.len,
+                                        .has_token = gateway->app.common_fields.len > 0,
+                                        .has_pubsub_name = true};
+    return gw_delivery_fields_render(&delivery->fields, &source, fields);
 }
 
 void gw_delivery_count_call(struct gw_subscription *subscription, uint32_t way_number,
@@ -437,7 +338,6 @@ static void attempt(struct gw_delivery *delivery)
         return;
     }
     struct fl_slice body = (delivery->sends_stored ? delivery->event : delivery->view)->body;
-    delivery->names_agent = false;
     if (render_fields(delivery, body, &fields)) {
         gw_delivery_count(subscription, GW_INGRESS_RETRY, 0);
         gw_delivery_failed_finally(delivery, 0, "the message's metadata cannot be sent as headers");
@@ -446,8 +346,8 @@ static void attempt(struct gw_delivery *delivery)
     gw_delivery_set_state(delivery, GW_DELIVERY_CALLING);
     delivery->called_ms = net_loop_now_ms(subscription->gateway->loop);
     struct http_call *http = &delivery->call.http;
-    http->parts[0] = (struct iovec){way->head.data,
-                                    way->head.len - (delivery->names_agent ? way->agent_bytes : 0)};
+    http->parts[0] = (struct iovec){
+        way->head.data, way->head.len - (delivery->fields.names_agent ? way->agent_bytes : 0)};
     http->parts[1] = (struct iovec){(char *)fields.data, fields.len};
     http->parts[2] = (struct iovec){(char *)body.data, body.len};
     http->part_count = 3;

@@ -13,6 +13,7 @@
 #define GW_DELIVERY_H
 
 #include "gateway/app.h"
+#include "gateway/delivery_fields.h"
 #include "gateway/intake.h"
 #include "gateway/publish.h"
 
@@ -47,13 +48,11 @@ struct gw_delivery {
     bool warned_old;
     bool counted_retry, counted_timeout; /* policies that came into effect are counted once */
     bool sends_stored;                   /* the body is the event's as stored, not the view's */
-    bool names_agent;                    /* the event's metadata brings a User-Agent of its own */
     uint32_t way;
     struct gw_app_call call;
     struct net_timer timer;
     struct gw_publish dead_letter;
-    struct fl_buffer long_fields; /* when `fields` is too small */
-    char fields[192];
+    struct gw_delivery_fields fields;
 };
 
 void gw_delivery_set_state(struct gw_delivery *delivery, enum gw_delivery_state state);

@@ -20,7 +20,7 @@ static struct gw_delivery *new_delivery(struct gw_subscription *subscription)
         delivery = FL_LIST_ENTRY(first, struct gw_delivery, lane_link);
         fl_list_remove(first);
         all->free_delivery_count--;
-        /* The inline field buffer need not be cleared. */
+        /* The fields need not be cleared: nothing of them is read before it is written. */
         memset(delivery, 0, offsetof(struct gw_delivery, fields));
     } else {
         delivery = fl_zalloc(sizeof *delivery);
@@ -42,7 +42,7 @@ static void free_delivery(struct gw_delivery *delivery)
     subscription->unsettled_count--;
     ce_event_release(&delivery->event);
     ce_event_release(&delivery->view);
-    fl_buffer_fini(&delivery->long_fields);
+    gw_delivery_fields_fini(&delivery->fields);
     if (all->free_delivery_count == MOST_FREE_DELIVERIES) {
         fl_free(delivery);
         return;
