@@ -602,6 +602,33 @@ enum fl_err config_resiliency_check(const struct config_resiliency *resiliency,
     return FL_OK;
 }
 
+enum fl_err config_resiliency_check_targets(const struct config_resiliency *resiliency,
+                                            const struct fl_map *components,
+                                            struct config_notes *notes, bool is_strict,
+                                            struct fl_error *error)
+{
+    struct config_reader reader = {
+        .arena = resiliency->arena, .notes = notes, .scope = SCOPE, .is_strict = is_strict};
+    uint32_t at = 0;
+    struct fl_slice component;
+    void *value;
+    while (fl_map_next(&resiliency->components, &at, &component, &value)) {
+        const struct target *target = value;
+        if (fl_map_find(components, component))
+            continue;
+        struct fl_slice near = nearest_key(components, component);
+        enum fl_err err = config_field_doubt(
+            &reader, error,
+            "%s:%u: spec.targets.components: \"%.*s\" has no effect, for there is no component of "
+            "that name%s%.*s%s",
+            target->file, target->line, FL_SLICE_ARG(component),
+            near.len ? "; the nearest is \"" : "", FL_SLICE_ARG(near), near.len ? "\"" : "");
+        if (err != FL_OK)
+            return err;
+    }
+    return FL_OK;
+}
+
 /* --- looking up ------------------------------------------------------------------------------- */
 
 static const char *const direction_names[] = {

@@ -95,6 +95,14 @@ enum fl_err config_resiliency_check(const struct config_resiliency *resiliency,
                                     struct config_notes *notes, bool is_strict,
                                     struct fl_error *error) FL_MUST_USE;
 
+/* After the last component: a target that names none of them (the keys of `components`) is
+ * doubtful.
+ */
+enum fl_err config_resiliency_check_targets(const struct config_resiliency *resiliency,
+                                            const struct fl_map *components,
+                                            struct config_notes *notes, bool is_strict,
+                                            struct fl_error *error) FL_MUST_USE;
+
 /* The component's target, or the first of the default names that exists. A component that is listed
  * under targets at all gets no defaults. */
 struct config_policy config_resiliency_find(const struct config_resiliency *resiliency,
