@@ -36,7 +36,7 @@ LIBS_net := -luv -lssl -lcrypto
 LIBS_config := -lyaml
 LIBS_json := -ljansson
 LIBS_sqlite := -lsqlite3
-LIBS_http := -lcurl
+LIBS_http := -lcurl -lz -lssl -lcrypto
 LIBS := $(LIBS_net) $(LIBS_config) $(LIBS_json) -lpthread -ldl -lm
 
 # Every folder connectors/SYSTEM with a SYSTEM.c is a connector; what it links with stands above as
