@@ -11,11 +11,13 @@
 #include <sys/stat.h>
 
 #include "base/alloc.h"
+#include "gateway/api_bindings.h"
 #include "gateway/api_bulk.h"
 #include "gateway/api_cancel.h"
 #include "gateway/api_cors.h"
 #include "gateway/api_error.h"
 #include "gateway/api_invoke.h"
+#include "gateway/api_match.h"
 #include "gateway/api_metadata.h"
 #include "gateway/api_path.h"
 #include "gateway/api_publish.h"
@@ -286,120 +288,25 @@ static void begin_hand(struct gateway *gateway, struct http_exchange *exchange)
         hand->info.user_agent = hand->fields.user_agent;
 }
 
-/* --- matching --- */
-
-static struct fl_slice take_segment(struct fl_slice *rest)
-{
-    /* `rest` begins with '/' or is empty. */
-    if (rest->len == 0)
-        return FL_SLICE_NULL;
-    struct fl_slice text = fl_slice_of(rest->data + 1, rest->len - 1);
-    size_t end = fl_slice_find_byte(text, '/');
-    *rest = fl_slice_of(text.data + end, text.len - end);
-    return fl_slice_of(text.data, end);
-}
-
-static bool is_post_or_put(struct fl_slice method)
-{
-    return fl_slice_eq_str(method, "POST") || fl_slice_eq_str(method, "PUT");
-}
-
-static bool match_publish(struct gw_api_hand *hand, struct fl_slice rest, bool is_alpha)
-{
-    struct fl_slice first = take_segment(&rest);
-    bool is_bulk = fl_slice_eq_str(first, "bulk");
-    struct fl_slice after = rest;
-    struct fl_slice second = take_segment(&after);
-    struct fl_slice pubsub = first, topic = rest;
-    if (is_bulk && after.len > 1) {
-        pubsub = second;
-        topic = after;
-    } else if (is_alpha) {
-        return false;
-    } else {
-        is_bulk = false;
-    }
-    if (topic.len < 2)
-        return false;
-    topic = fl_slice_of(topic.data + 1, topic.len - 1);
-    hand->endpoint = is_bulk ? GW_ENDPOINT_BULK_PUBLISH : GW_ENDPOINT_PUBLISH;
-    return gw_query_decode(&hand->arena, pubsub, &hand->pubsub_name) &&
-           gw_query_decode(&hand->arena, topic, &hand->topic_name);
-}
-
-/* Where the last slash stands; `path` has one. */
-static size_t last_slash(struct fl_slice path)
-{
-    size_t at = path.len;
-    while (path.data[--at] != '/')
-        ;
-    return at;
-}
-
-static bool match_cancel(struct gw_api_hand *hand, struct fl_slice rest)
-{
-    struct fl_slice pubsub = take_segment(&rest);
-    if (rest.len == 0 || last_slash(rest) == 0)
-        return false;
-    size_t end = last_slash(rest);
-    struct fl_slice topic = fl_slice_of(rest.data + 1, end - 1);
-    struct fl_slice id = fl_slice_of(rest.data + end + 1, rest.len - end - 1);
-    hand->endpoint = GW_ENDPOINT_CANCEL;
-    return gw_query_decode(&hand->arena, pubsub, &hand->pubsub_name) &&
-           gw_query_decode(&hand->arena, topic, &hand->topic_name) &&
-           gw_path_decode(&hand->arena, id, &hand->key);
-}
-
-static void match(const struct gw_api *api, struct gw_api_hand *hand, bool is_public)
-{
-    struct fl_slice rest = hand->info.path, method = hand->info.method;
-    struct fl_slice version = take_segment(&rest);
-    bool is_alpha = fl_slice_eq_str(version, "v1.0-alpha1");
-    if (!is_alpha && !fl_slice_eq_str(version, "v1.0"))
-        return;
-    struct fl_slice group = take_segment(&rest);
-    bool is_get = fl_slice_eq_str(method, "GET");
-    if (fl_slice_eq_str(group, "publish") && !is_public) {
-        if (!(is_alpha ? api->is_alpha_publish_allowed : api->is_publish_allowed))
-            return;
-        if (is_post_or_put(method))
-            match_publish(hand, rest, is_alpha);
-        else if (fl_slice_eq_str(method, "DELETE") && !is_alpha)
-            match_cancel(hand, rest);
-    } else if (is_alpha) {
-        return;
-    } else if (fl_slice_eq_str(group, "healthz")) {
-        if (is_get && rest.len == 0)
-            hand->endpoint = GW_ENDPOINT_HEALTHZ;
-        else if (is_get && fl_slice_eq_str(rest, "/outbound"))
-            hand->endpoint = GW_ENDPOINT_HEALTHZ_OUTBOUND;
-    } else if (fl_slice_eq_str(group, "metadata") && (api->is_metadata_allowed || is_public)) {
-        struct fl_slice name = take_segment(&rest);
-        if (is_get && name.len == 0)
-            hand->endpoint = GW_ENDPOINT_METADATA;
-        else if (fl_slice_eq_str(method, "PUT") && name.len && rest.len == 0 &&
-                 gw_query_decode(&hand->arena, name, &hand->key))
-            hand->endpoint = GW_ENDPOINT_METADATA_SET;
-    } else if (fl_slice_eq_str(group, "shutdown") && rest.len == 0 && !is_public) {
-        if (api->is_shutdown_allowed && fl_slice_eq_str(method, "POST"))
-            hand->endpoint = GW_ENDPOINT_SHUTDOWN;
-    }
-}
-
 /* --- middleware; each gives false when it answered --- */
 
-static bool append_baggage(struct gateway *gateway, struct gw_api_hand *hand)
+void gw_api_join_baggage(struct http_exchange *exchange, struct fl_buffer *out)
 {
-    const struct http_head *head = http_exchange_head(hand->exchange);
-    struct fl_buffer all = {0};
-    struct fl_error error;
+    const struct http_head *head = http_exchange_head(exchange);
     for (size_t i = 0; i < head->field_count; i++) {
         if (!fl_slice_eq_nocase(head->fields[i].name, FL_SLICE_LIT("baggage")))
             continue;
-        if (all.len)
-            fl_buffer_append_byte(&all, ',');
-        fl_buffer_append_slice(&all, head->fields[i].value);
+        if (out->len)
+            fl_buffer_append_byte(out, ',');
+        fl_buffer_append_slice(out, head->fields[i].value);
     }
+}
+
+static bool append_baggage(struct gateway *gateway, struct gw_api_hand *hand)
+{
+    struct fl_buffer all = {0};
+    struct fl_error error;
+    gw_api_join_baggage(hand->exchange, &all);
     bool is_good = ce_baggage_check(fl_buffer_slice(&all), &error) == FL_OK;
     if (is_good) {
         if (all.len)
@@ -535,7 +442,7 @@ static void respond_not_found(struct gateway *gateway, struct gw_api_hand *hand,
     for (size_t i = 0; i < sizeof methods / sizeof *methods; i++) {
         hand->info.method = fl_slice_str(methods[i]);
         hand->endpoint = GW_ENDPOINT_NONE;
-        match(&gateway->api, hand, is_public);
+        gw_api_match(&gateway->api, hand, is_public);
         if (hand->endpoint != GW_ENDPOINT_NONE)
             fl_buffer_printf(&allowed, "Allow: %s\r\n", methods[i]);
     }
@@ -590,13 +497,10 @@ static void respond_no_component(struct gateway *gateway, struct gw_api_hand *ha
 static const char *log_name(struct gw_api_hand *hand)
 {
     static const char *const names[] = {
-        [GW_ENDPOINT_PUBLISH] = "PublishEvent",
-        [GW_ENDPOINT_BULK_PUBLISH] = "BulkPublishEvent",
-        [GW_ENDPOINT_CANCEL] = "CancelEvent",
-        [GW_ENDPOINT_METADATA] = "GetMetadata",
-        [GW_ENDPOINT_METADATA_SET] = "SetMetadata",
-        [GW_ENDPOINT_HEALTHZ] = "Healthz",
-        [GW_ENDPOINT_HEALTHZ_OUTBOUND] = "HealthzOutbound",
+        [GW_ENDPOINT_PUBLISH] = "PublishEvent", [GW_ENDPOINT_BULK_PUBLISH] = "BulkPublishEvent",
+        [GW_ENDPOINT_CANCEL] = "CancelEvent",   [GW_ENDPOINT_BINDING] = "InvokeOutputBinding",
+        [GW_ENDPOINT_METADATA] = "GetMetadata", [GW_ENDPOINT_METADATA_SET] = "SetMetadata",
+        [GW_ENDPOINT_HEALTHZ] = "Healthz",      [GW_ENDPOINT_HEALTHZ_OUTBOUND] = "HealthzOutbound",
         [GW_ENDPOINT_SHUTDOWN] = "Shutdown",
     };
     if (hand->endpoint != GW_ENDPOINT_NONE)
@@ -639,7 +543,7 @@ static bool route(struct gw_port *port, struct gw_api_hand *hand)
         respond_bad_target(gateway, hand);
         return false;
     }
-    struct gw_topic *known = port->is_public || !is_post_or_put(hand->info.method)
+    struct gw_topic *known = port->is_public || !gw_api_is_post_or_put(hand->info.method)
                                  ? NULL
                                  : gw_topic_cache_find(gateway, raw_path);
     if (known) {
@@ -652,9 +556,9 @@ static bool route(struct gw_port *port, struct gw_api_hand *hand)
             return false;
         }
         hand->info.path = gw_path_clean(&hand->arena, raw_path);
-        match(api, hand, port->is_public);
+        gw_api_match(api, hand, port->is_public);
         if (hand->endpoint == GW_ENDPOINT_CANCEL)
-            hand->info.path.len = last_slash(hand->info.path);
+            hand->info.path.len = gw_api_last_slash(hand->info.path);
     }
     if (!apply_trace(gateway, hand))
         return false;
@@ -682,6 +586,7 @@ static bool route(struct gw_port *port, struct gw_api_hand *hand)
     case GW_ENDPOINT_BULK_PUBLISH:
     case GW_ENDPOINT_CANCEL:
         return hand->topic || find_topic(gateway, hand, raw_path);
+    case GW_ENDPOINT_BINDING:
     case GW_ENDPOINT_METADATA_SET:
         return true;
     }
@@ -724,6 +629,8 @@ static void on_request(struct http_exchange *exchange, void *context)
             gw_api_bulk_publish(gateway, hand, body);
         else if (hand->endpoint == GW_ENDPOINT_CANCEL)
             gw_api_cancel(gateway, hand);
+        else if (hand->endpoint == GW_ENDPOINT_BINDING)
+            gw_api_binding(gateway, hand, body);
         else
             gw_api_metadata_set(gateway, hand, body);
     }
@@ -741,6 +648,8 @@ static void on_body_failed(struct http_exchange *exchange, enum http_body_failur
             gw_api_publish_failed(gateway, hand, why);
         else if (hand->endpoint == GW_ENDPOINT_BULK_PUBLISH)
             gw_api_bulk_publish_failed(gateway, hand, why);
+        else if (hand->endpoint == GW_ENDPOINT_BINDING)
+            gw_api_binding_failed(gateway, hand, why);
         else
             gw_api_fail_simple(gateway, exchange, &hand->info, 400, "ERR_BODY_READ", "common",
                                why == HTTP_BODY_TOO_LARGE
@@ -803,6 +712,7 @@ void gw_api_init(struct gateway *gateway)
                           : flags->api_logging == CONFIG_TRUE;
     api->is_publish_allowed = config_api_is_allowed(configuration, "v1.0", "publish");
     api->is_alpha_publish_allowed = config_api_is_allowed(configuration, "v1.0-alpha1", "publish");
+    api->is_bindings_allowed = config_api_is_allowed(configuration, "v1.0", "bindings");
     api->is_metadata_allowed = config_api_is_allowed(configuration, "v1.0", "metadata");
     api->is_shutdown_allowed = config_api_is_allowed(configuration, "v1.0", "shutdown");
     api->is_invoke_allowed = config_api_is_allowed(configuration, "v1.0", "invoke");
@@ -811,6 +721,7 @@ void gw_api_init(struct gateway *gateway)
     api->response_bytes =
         gw_metrics_histogram(gateway->metrics, GW_HTTP_SERVER_RESPONSE_BYTES, NULL);
     fl_list_init(&api->free_requests);
+    fl_list_init(&api->waiting_bindings);
     gw_trace_init(&api->trace, &configuration->tracing);
     api->main.server = make_server(gateway, &api->main);
 }
@@ -921,6 +832,7 @@ void gw_api_start(struct gateway *gateway)
 void gw_api_stop(struct gateway *gateway)
 {
     net_timer_stop(gateway->loop, &gateway->api.listen_timer);
+    gw_api_bindings_stop(gateway);
     http_server_stop(gateway->api.main.server);
     if (gateway->api.public.server)
         http_server_stop(gateway->api.public.server);

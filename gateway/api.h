@@ -27,6 +27,7 @@ enum gw_endpoint {
     GW_ENDPOINT_PUBLISH,
     GW_ENDPOINT_BULK_PUBLISH,
     GW_ENDPOINT_CANCEL,
+    GW_ENDPOINT_BINDING,
     GW_ENDPOINT_METADATA,
     GW_ENDPOINT_METADATA_SET,
     GW_ENDPOINT_HEALTHZ,
@@ -63,8 +64,9 @@ struct gw_api_hand {
     struct gw_request_fields fields;
     struct gw_trace_call trace;
     struct fl_slice query;
-    struct gw_topic *topic;                       /* publish endpoints; held */
-    struct fl_slice pubsub_name, topic_name, key; /* decoded; of a cancel the key is the id */
+    struct gw_topic *topic; /* publish endpoints; held */
+    /* Decoded. The key is a cancel's id, a binding's name. */
+    struct fl_slice pubsub_name, topic_name, key;
     struct fl_arena arena;
     struct fl_buffer lines; /* what info.fields points to, unless it is the usual line */
 };
@@ -81,12 +83,13 @@ struct gw_api {
     struct gw_trace trace;
     struct fl_slice token; /* DAPR_API_TOKEN; empty: none */
     bool logs_calls;
-    bool is_publish_allowed, is_alpha_publish_allowed, is_metadata_allowed, is_shutdown_allowed,
-        is_invoke_allowed;
+    bool is_publish_allowed, is_alpha_publish_allowed, is_bindings_allowed, is_metadata_allowed,
+        is_shutdown_allowed, is_invoke_allowed;
     uint64_t most_body_bytes;
     struct gw_api_hand hand;
-    size_t request_count;         /* of gw_request: those under way */
-    struct fl_list free_requests; /* of gw_request */
+    size_t request_count;            /* of gw_request: those under way */
+    struct fl_list free_requests;    /* of gw_request */
+    struct fl_list waiting_bindings; /* calls between two attempts; api_bindings.c */
     size_t free_request_count;
     struct fl_map extended; /* set by PUT /v1.0/metadata/{key} */
     size_t extended_bytes;
@@ -113,6 +116,9 @@ void gw_api_respond(struct gateway *gateway, struct http_exchange *exchange,
 
 /* 204 to a publish by POST, counted in its topic's series. */
 void gw_api_respond_published(struct gateway *gateway, struct gw_request *request);
+
+/* Appends all baggage of the request, its fields joined by commas. */
+void gw_api_join_baggage(struct http_exchange *exchange, struct fl_buffer *out);
 
 /* --- a request that is answered later --- */
 

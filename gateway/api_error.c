@@ -1,8 +1,6 @@
 /* Error bodies; see the header. */
 #include "gateway/api_error.h"
 
-#include <stdio.h>
-
 #include "cloudevents/json_write.h"
 #include "gateway/gateway.h"
 #include "gateway/metrics.h"
@@ -65,15 +63,16 @@ void gw_api_fail(struct gateway *gateway, struct http_exchange *exchange,
                  const struct gw_call_info *info, const struct gw_api_error *error)
 {
     struct fl_buffer body = {0};
-    char extra[48];
-    int len = error->retry_after_s
-                  ? snprintf(extra, sizeof extra, "Retry-After: %d\r\n", error->retry_after_s)
-                  : 0;
+    struct fl_buffer extra = {0};
+    if (error->retry_after_s)
+        fl_buffer_printf(&extra, "Retry-After: %d\r\n", error->retry_after_s);
+    fl_buffer_append_slice(&extra, error->extra);
     struct fl_slice labels[] = {fl_slice_str(error->category), fl_slice_str(error->code)};
     gw_counter_add(gw_metrics_counter(gateway->metrics, GW_ERROR_CODE_TOTAL, labels), 1);
     append_body(&body, error);
     gw_api_respond(gateway, exchange, info, error->status, "application/json",
-                   fl_buffer_slice(&body), fl_slice_of(extra, (size_t)len));
+                   fl_buffer_slice(&body), fl_buffer_slice(&extra));
+    fl_buffer_fini(&extra);
     fl_buffer_fini(&body);
 }
 
@@ -84,4 +83,17 @@ void gw_api_fail_simple(struct gateway *gateway, struct http_exchange *exchange,
     struct gw_api_error error = {
         .status = status, .code = code, .category = category, .message = fl_slice_str(message)};
     gw_api_fail(gateway, exchange, info, &error);
+}
+
+bool gw_api_fail_framing(struct gateway *gateway, struct gw_api_hand *hand,
+                         enum http_body_failure why)
+{
+    static const char text_plain[] = "text/plain; charset=utf-8";
+    if (why == HTTP_BODY_BAD_CHUNK)
+        gw_api_respond(gateway, hand->exchange, &hand->info, 400, text_plain,
+                       FL_SLICE_LIT("400 Bad Request: malformed chunked encoding"), FL_SLICE_NULL);
+    else if (why == HTTP_BODY_TIMED_OUT)
+        gw_api_respond(gateway, hand->exchange, &hand->info, 408, text_plain,
+                       FL_SLICE_LIT("408 Request Timeout"), FL_SLICE_NULL);
+    return why == HTTP_BODY_BAD_CHUNK || why == HTTP_BODY_TIMED_OUT;
 }

@@ -22,7 +22,8 @@ struct gw_api_error {
     size_t pair_count;
     const struct ce_metadata *map; /* used instead of `pairs` when not NULL */
     size_t map_count;
-    int retry_after_s; /* 0: no Retry-After */
+    int retry_after_s;     /* 0: no Retry-After */
+    struct fl_slice extra; /* more header lines, or null */
 };
 
 /* Answers with it and counts its code. */
@@ -33,5 +34,10 @@ void gw_api_fail(struct gateway *gateway, struct http_exchange *exchange,
 void gw_api_fail_simple(struct gateway *gateway, struct http_exchange *exchange,
                         const struct gw_call_info *info, int status, const char *code,
                         const char *category, const char *message);
+
+/* Answers a request whose body broke off for a reason that has nothing to do with its endpoint:
+ * bad framing, or time. False: it is neither, and nothing was answered. */
+bool gw_api_fail_framing(struct gateway *gateway, struct gw_api_hand *hand,
+                         enum http_body_failure why);
 
 #endif

@@ -225,23 +225,11 @@ void gw_api_publish(struct gateway *gateway, struct gw_api_hand *hand, struct fl
 void gw_api_publish_failed(struct gateway *gateway, struct gw_api_hand *hand,
                            enum http_body_failure why)
 {
-    struct gw_publish_result result = {FL_ERR_REFUSED, FL_CLASS_REJECT, NULL};
-    switch (why) {
-    case HTTP_BODY_TOO_LARGE:
-        result.text = "stream too large";
-        break;
-    case HTTP_BODY_BAD_CHUNK:
-        gw_api_respond(gateway, hand->exchange, &hand->info, 400, "text/plain; charset=utf-8",
-                       FL_SLICE_LIT("400 Bad Request: malformed chunked encoding"), FL_SLICE_NULL);
+    struct gw_publish_result result = {FL_ERR_REFUSED, FL_CLASS_REJECT, "stream too large"};
+    if (gw_api_fail_framing(gateway, hand, why))
         return;
-    case HTTP_BODY_NO_MEMORY:
+    if (why == HTTP_BODY_NO_MEMORY)
         result = (struct gw_publish_result){FL_ERR_AGAIN, FL_CLASS_RETRY,
                                             "the memory bound (--max-memory) is reached"};
-        break;
-    case HTTP_BODY_TIMED_OUT:
-        gw_api_respond(gateway, hand->exchange, &hand->info, 408, "text/plain; charset=utf-8",
-                       FL_SLICE_LIT("408 Request Timeout"), FL_SLICE_NULL);
-        return;
-    }
     fail_publish(gateway, hand->exchange, &hand->info, hand->topic, &result);
 }

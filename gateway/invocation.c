@@ -67,7 +67,7 @@ enum fl_err gw_component_invoke(struct gw_component *component, struct gw_invoca
     enum fl_err err = connector->type->invoke(connector, &ours, error);
     if (err)
         free_ticket(ticket);
-    else
+    else if (call->deadline_at_ms != INT64_MAX)
         net_timer_start(component->gateway->loop, &ticket->timer, call->deadline_at_ms);
     return err;
 }
