@@ -2,7 +2,8 @@
  * rows.
  *
  * A first argument that begins with '-', or none at all, is daprd's form; else it names a
- * subcommand: run, publish, peek, help, version.
+ * subcommand: run, publish, peek, check, options, completion, help, version. A program that is
+ * called by the name daprd knows daprd's form only.
  *
  * Parsing follows daprd: `--f=v`, `--f v`, a single dash for two, bare booleans, lists that take
  * CSV and repeat, stray positionals ignored. Flags of building blocks that are not here are
@@ -36,10 +37,13 @@ enum config_command {
     CONFIG_RUN_PROGRAM, /* `fairlead run` */
     CONFIG_PUBLISH,
     CONFIG_PEEK,
+    CONFIG_CHECK,
+    CONFIG_OPTIONS,
+    CONFIG_COMPLETION,
     CONFIG_COMMAND_COUNT,
 };
 
-/* What publish and peek are told beyond the flags of a gateway. */
+/* What the tools are told beyond the flags of a gateway. */
 struct config_tool_flags {
     struct fl_slice pubsub; /* empty: choose */
     struct fl_slice topic;
@@ -49,13 +53,17 @@ struct config_tool_flags {
     bool by_line, is_quiet;
     struct fl_slice group; /* of peek; empty: none */
     int64_t count;         /* of peek, from 1 */
+    struct fl_slice word;  /* of options: a component type; null: list them */
+    bool names_only;       /* of options */
+    bool as_json;          /* of check */
 };
 
 struct config_flags {
     enum config_command command;
+    bool is_called_daprd;
 
     /* The application. */
-    struct fl_slice app_id;
+    struct fl_slice app_id;            /* of check it may be empty: nobody in particular */
     uint16_t app_port;                 /* 0: no application */
     enum config_protocol app_protocol; /* http or https; --app-ssl is already applied */
     struct fl_slice app_channel_address;
@@ -139,8 +147,10 @@ struct config_build {
     const char *commit;
 };
 
-/* `argv[0]` is skipped, `argv[argc]` is NULL. Reads the environment's HOME and XDG_STATE_HOME and
- * the current folder. The result is initialised here, whatever the outcome. */
+/* `argv[0]` is the name that the program is called by, `argv[argc]` is NULL. Reads the current
+ * folder and of the environment HOME, XDG_STATE_HOME, and under `run` APP_ID, APP_PORT,
+ * DAPR_HTTP_PORT, DAPR_GRPC_PORT and DAPR_METRICS_PORT. The result is initialised here, whatever
+ * the outcome. */
 void config_flags_parse(int argc, char *const *argv, const struct config_build *build,
                         struct config_flags_result *result);
 void config_flags_fini(struct config_flags_result *result);

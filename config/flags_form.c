@@ -1,9 +1,9 @@
 /* The forms of the command line: which one it is, and what is different about each.
  *
- * Without a subcommand it is daprd's form, whose mistakes are told as daprd tells them (flags.c). A
- * subcommand has help of its own, tells a mistake in one line, and says what an argument without a
- * dash means: for publish and peek the topic, for publish the data too, for `run` the command to
- * run. `help` and `version` end at once. */
+ * Without a subcommand, or under the name daprd, it is daprd's form, whose mistakes are told as
+ * daprd tells them (flags.c). A subcommand has help of its own, tells a mistake in one line, and
+ * says what an argument without a dash means: for publish and peek the topic, for publish the data
+ * too, for `run` the command to run, for check folders. `help` and `version` end at once. */
 #include <stdio.h>
 #include <string.h>
 
@@ -64,10 +64,17 @@ static bool take_word(struct config_parser *p, int argc, char *const *argv,
     return true;
 }
 
+static bool is_called_daprd(const char *path)
+{
+    const char *name = strrchr(path, '/');
+    return strcmp(name ? name + 1 : path, "daprd") == 0;
+}
+
 bool config_form_choose(struct config_parser *p, int argc, char *const *argv,
                         const struct config_build *build)
 {
-    if (argc < 2 || argv[1][0] == '-')
+    p->result->flags.is_called_daprd = argc > 0 && is_called_daprd(argv[0]);
+    if (argc < 2 || argv[1][0] == '-' || p->result->flags.is_called_daprd)
         return true;
     if (take_word(p, argc, argv, build))
         return false;
@@ -98,16 +105,39 @@ void config_form_end_with_help(struct config_parser *p)
 
 /* --- arguments without a dash ----------------------------------------------------------------- */
 
-bool config_form_take_argument(struct config_parser *p, const char *token)
+/* Where the next argument goes; NULL: it is one too many. */
+static struct fl_slice *place_of_argument(struct config_parser *p)
 {
     struct config_tool_flags *tool = &p->result->flags.tool;
+    bool is_word = p->command == CONFIG_OPTIONS || p->command == CONFIG_COMPLETION;
+    struct fl_slice *first = is_word ? &tool->word : &tool->topic;
+    if (fl_slice_is_null(*first))
+        return first;
+    if (p->command == CONFIG_PUBLISH && fl_slice_is_null(tool->data))
+        return &tool->data;
+    return NULL;
+}
+
+static void add_folder(struct config_parser *p, const char *token)
+{
+    struct config_list *list = &p->raw.resources_paths;
+    struct fl_slice *items = FL_ARENA_ARRAY(&p->result->arena, struct fl_slice, list->count + 1);
+    if (list->count)
+        memcpy(items, list->items, list->count * sizeof *items);
+    items[list->count++] = fl_arena_copy(&p->result->arena, fl_slice_str(token));
+    list->items = items;
+}
+
+bool config_form_take_argument(struct config_parser *p, const char *token)
+{
     char message[300];
-    if (fl_slice_is_null(tool->topic)) {
-        tool->topic = fl_arena_copy(&p->result->arena, fl_slice_str(token));
+    if (p->command == CONFIG_CHECK) {
+        add_folder(p, token);
         return true;
     }
-    if (p->command == CONFIG_PUBLISH && fl_slice_is_null(tool->data)) {
-        tool->data = fl_arena_copy(&p->result->arena, fl_slice_str(token));
+    struct fl_slice *place = place_of_argument(p);
+    if (place) {
+        *place = fl_arena_copy(&p->result->arena, fl_slice_str(token));
         return true;
     }
     snprintf(message, sizeof message, "one argument too many: %.200s", token);
@@ -126,7 +156,7 @@ void config_form_keep_program(struct config_parser *p, int count, char *const *a
     p->result->flags.program = copies;
 }
 
-/* --- publish and peek ------------------------------------------------------------------------- */
+/* --- what it means together ------------------------------------------------------------------- */
 
 static void add_attribute(struct config_parser *p, const char *name, struct fl_slice value)
 {
@@ -138,7 +168,7 @@ static void add_attribute(struct config_parser *p, const char *name, struct fl_s
                                        &p->result->flags.tool.metadata) == FL_OK);
 }
 
-void config_form_finish_tool(struct config_parser *p)
+static void finish_message_tool(struct config_parser *p)
 {
     struct config_tool_flags *tool = &p->result->flags.tool;
     const struct config_raw_flags *raw = &p->raw;
@@ -162,4 +192,39 @@ void config_form_finish_tool(struct config_parser *p)
         config_flags_end(p, "--lines reads standard input, and data is given as well", "");
     else if (tool->by_line && raw->event_id.len)
         config_flags_end(p, "--lines makes many messages, and --id is for one", "");
+}
+
+static void finish_check(struct config_parser *p)
+{
+    const struct config_flags *flags = &p->result->flags;
+    p->result->flags.tool.as_json = p->raw.json;
+    if (flags->resources_paths.count == 0 && flags->config_files.count == 0)
+        config_flags_end(p, "which folder? none is named, and no --config either", "");
+}
+
+/* It is printed here: the script is made of the rows of flags and of nothing else. */
+static void finish_completion(struct config_parser *p)
+{
+    struct config_flags_result *result = p->result;
+    struct fl_slice shell = result->flags.tool.word;
+    char message[200];
+    if (config_completion_print(shell, &result->out)) {
+        result->outcome = CONFIG_EXIT;
+        return;
+    }
+    snprintf(message, sizeof message, "found \"%.*s\"; accepted: bash, zsh, fish",
+             (int)(shell.len < 100 ? shell.len : 100), shell.data ? shell.data : "");
+    config_flags_end(p, shell.len ? message : "which shell? accepted: bash, zsh, fish", "");
+}
+
+void config_form_finish_tool(struct config_parser *p)
+{
+    if (p->command == CONFIG_CHECK)
+        finish_check(p);
+    else if (p->command == CONFIG_OPTIONS)
+        p->result->flags.tool.names_only = p->raw.names;
+    else if (p->command == CONFIG_COMPLETION)
+        finish_completion(p);
+    else
+        finish_message_tool(p);
 }

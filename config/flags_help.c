@@ -58,6 +58,8 @@ static void print_flag(const struct config_flag *flag, enum config_command comma
     fl_buffer_printf(out, "--%s%s%s\n        %s", flag->name, *kind ? " " : "", kind, flag->help);
     if (fallback)
         fl_buffer_printf(out, " (default %s)", fallback);
+    if (config_flag_variable(flag, command))
+        fl_buffer_printf(out, " (variable %s)", flag->variable);
     if (flag->deprecated)
         fl_buffer_printf(out, " (deprecated: %s)", flag->deprecated);
     fl_buffer_append_byte(out, '\n');

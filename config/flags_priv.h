@@ -30,6 +30,9 @@ enum config_flag_group {
     CONFIG_GROUP_COUNT,
 };
 
+/* What a shell offers as a flag's value when there are no words for it. */
+enum config_flag_offer { CONFIG_OFFER_NOTHING, CONFIG_OFFER_FILES, CONFIG_OFFER_FOLDERS };
+
 /* Which forms of the command line take a flag: bits, one for each enum config_command. */
 #define CONFIG_TAKES(command) (1u << (command))
 #define CONFIG_TAKES_DAPRD (CONFIG_TAKES(CONFIG_SERVE) | CONFIG_TAKES(CONFIG_RUN_PROGRAM))
@@ -54,7 +57,7 @@ struct config_raw_flags {
     bool strict, version, build_info, wait, mtls;
     struct fl_slice pubsub, content_type, event_id, event_type, event_source, group, run_file;
     struct config_pairs metadata;
-    bool lines, quiet, kubernetes;
+    bool lines, quiet, kubernetes, names, json;
     int64_t count;
     struct fl_slice ignored_text;
     struct config_list ignored_list;
@@ -73,7 +76,10 @@ struct config_flag {
     char letter;              /* its short form in subcommands; 0: none */
     unsigned takes;           /* of CONFIG_TAKES; 0: CONFIG_TAKES_DAPRD */
     const char *run_default;  /* where `fairlead run` has another one */
-    const char *tool_default; /* where publish and peek have another one */
+    const char *tool_default; /* where the other subcommands have another one */
+    const char *variable; /* of the environment, read by `fairlead run`; CONFIG_FLAG_STRING only */
+    const char *words;    /* what a shell offers as its value, parted by spaces; NULL: nothing */
+    enum config_flag_offer offer;
 };
 
 enum { CONFIG_FLAGS_MAX = 128 };
@@ -99,24 +105,57 @@ static inline bool config_flag_is_of(const struct config_flag *flag, enum config
 /* What the flag is when it is not given; NULL: empty, 0 or false. */
 const char *config_flag_default(const struct config_flag *flag, enum config_command command);
 
+/* The variable that counts before the default; NULL: none. */
+static inline const char *config_flag_variable(const struct config_flag *flag,
+                                               enum config_command command)
+{
+    return command == CONFIG_RUN_PROGRAM ? flag->variable : NULL;
+}
+
+/* A boolean stands alone, any other flag has a value behind it. */
+static inline bool config_flag_has_value(const struct config_flag *flag)
+{
+    return flag->kind != CONFIG_FLAG_BOOL && flag->kind != CONFIG_FLAG_TRISTATE;
+}
+
 /* The list of commands, for `fairlead help`. */
 void config_commands_print(struct fl_buffer *out);
 
-/* --- flags.c: the walk over the tokens --- */
+/* --- flags.c: what all steps work on --- */
 
 struct config_parser {
     struct config_flags_result *result;
     enum config_command command;
     struct config_raw_flags raw;
     bool given[CONFIG_FLAGS_MAX];
+    bool from_environment[CONFIG_FLAGS_MAX];
 };
 
 /* The command line has a mistake: says so as its form does. `hint` is a line of ours for standard
  * error, or empty. */
 void config_flags_end(struct config_parser *p, const char *message, const char *hint);
+
+/* --- flags_tokens.c: tokens to raw values --- */
+
+/* False: a mistake, or a question for help, ended it. */
+bool config_flags_take_tokens(struct config_parser *p, int argc, char *const *argv);
+/* The flag of that name, if the command takes it; else NULL. */
+const struct config_flag *config_flags_find(const struct config_parser *p, struct fl_slice name);
+/* Copies the parts of `text` behind those of the list. */
+void config_flags_append_list(struct fl_arena *arena, struct fl_slice text,
+                              struct config_list *list);
 /* Copies one KEY=VALUE. FL_ERR_INVALID: it is none. */
 enum fl_err config_flags_append_pair(struct fl_arena *arena, struct fl_slice text,
                                      struct config_pairs *pairs) FL_MUST_USE;
+
+/* --- flags_finish.c: raw values to typed ones --- */
+
+void config_flags_finish(struct config_parser *p, const struct config_build *build);
+
+/* --- flags_completion.c --- */
+
+/* False: there is no shell of that name. */
+bool config_completion_print(struct fl_slice shell, struct fl_buffer *out);
 
 /* --- flags_form.c: the forms of the command line --- */
 
@@ -126,11 +165,12 @@ bool config_form_choose(struct config_parser *p, int argc, char *const *argv,
 /* A subcommand's mistake: one line, and where to read on. */
 void config_form_end(struct config_parser *p, const char *message, const char *hint);
 void config_form_end_with_help(struct config_parser *p);
-/* Of publish and peek: topic, then data. False when it is one too many, which ends it. */
+/* An argument without a dash, of every subcommand but `run`. False when it is one too many, which
+ * ends it. */
 bool config_form_take_argument(struct config_parser *p, const char *token);
 /* Of `run`: the command that it runs. Copied. */
 void config_form_keep_program(struct config_parser *p, int count, char *const *argv);
-/* Of publish and peek: what their own flags mean together. */
+/* What the own flags and arguments of a subcommand but `run` mean together. */
 void config_form_finish_tool(struct config_parser *p);
 
 #endif

@@ -6,6 +6,7 @@
 #define AT(member) offsetof(struct config_raw_flags, member)
 #define TOOLS (CONFIG_TAKES(CONFIG_PUBLISH) | CONFIG_TAKES(CONFIG_PEEK))
 #define WRITERS (CONFIG_TAKES_DAPRD | CONFIG_TAKES(CONFIG_PUBLISH))
+#define RESOURCES (CONFIG_TAKES_DAPRD | TOOLS | CONFIG_TAKES(CONFIG_CHECK))
 #define ALL (CONFIG_TAKES_DAPRD | TOOLS)
 
 const struct config_flag config_flags_table[] = {
@@ -39,18 +40,25 @@ const struct config_flag config_flags_table[] = {
      "Show what this consumer group (an application's id) has not settled yet; none: what is "
      "stored.",
      'g', CONFIG_TAKES(CONFIG_PEEK)},
+    {"json", CONFIG_FLAG_BOOL, CONFIG_GROUP_COMMAND, AT(json), NULL, NULL,
+     "One JSON object a line for each finding and for the sum of them, in place of text.",
+     .takes = CONFIG_TAKES(CONFIG_CHECK)},
+    {"names", CONFIG_FLAG_BOOL, CONFIG_GROUP_COMMAND, AT(names), NULL, NULL,
+     "Print the names of the types and nothing else, one a line.",
+     .takes = CONFIG_TAKES(CONFIG_OPTIONS)},
 
     {"app-id", CONFIG_FLAG_STRING, CONFIG_GROUP_APP, AT(app_id), NULL, NULL,
      "Name of the application, without dots; required, but in subcommands the current folder's "
-     "name.",
-     'a', ALL},
+     "name, and under check nobody in particular: resources of every scope are looked at.",
+     'a', RESOURCES, .variable = "APP_ID"},
     {"app-port", CONFIG_FLAG_STRING, CONFIG_GROUP_APP, AT(app_port), NULL, NULL,
-     "Port that the application listens on; none: there is no application.", 'p'},
+     "Port that the application listens on; none: there is no application.", 'p',
+     .variable = "APP_PORT"},
     {"app-protocol", CONFIG_FLAG_STRING, CONFIG_GROUP_APP, AT(app_protocol), "http", NULL,
      "How to talk to the application: http or https. h2c, grpc and grpcs are refused: HTTP/2 is "
      "not "
      "served by this version.",
-     'P'},
+     'P', .words = "http https"},
     {"app-channel-address", CONFIG_FLAG_STRING, CONFIG_GROUP_APP, AT(app_channel_address),
      "127.0.0.1", NULL, "Host of the application."},
     {"app-max-concurrency", CONFIG_FLAG_INT, CONFIG_GROUP_APP, AT(app_max_concurrency), "-1", NULL,
@@ -68,10 +76,11 @@ const struct config_flag config_flags_table[] = {
     {"app-health-threshold", CONFIG_FLAG_INT, CONFIG_GROUP_APP, AT(threshold), "3", NULL,
      "Failed probes until the application counts as unhealthy."},
     {"disable-init-endpoints", CONFIG_FLAG_LIST, CONFIG_GROUP_APP, AT(disable_init), NULL, NULL,
-     "Endpoints of the application not to call at start: config, subscribe."},
+     "Endpoints of the application not to call at start: config, subscribe.",
+     .words = "config subscribe"},
 
     {"dapr-http-port", CONFIG_FLAG_STRING, CONFIG_GROUP_API, AT(http_port), "3500", NULL,
-     "Port of the HTTP API.", 'H'},
+     "Port of the HTTP API.", 'H', .variable = "DAPR_HTTP_PORT"},
     {"dapr-listen-addresses", CONFIG_FLAG_STRING, CONFIG_GROUP_API, AT(listen_addresses), NULL,
      NULL, "Addresses to listen on, comma-separated; none: all.", .run_default = "127.0.0.1"},
     {"dapr-public-port", CONFIG_FLAG_STRING, CONFIG_GROUP_API, AT(public_port), NULL, NULL,
@@ -79,7 +88,8 @@ const struct config_flag config_flags_table[] = {
     {"dapr-public-listen-address", CONFIG_FLAG_STRING, CONFIG_GROUP_API, AT(public_listen_address),
      NULL, NULL, "Address of the public port; none: all."},
     {"unix-domain-socket", CONFIG_FLAG_STRING, CONFIG_GROUP_API, AT(unix_domain_socket), NULL, NULL,
-     "Folder for a Unix socket (dapr-APPID-http.socket) to listen on instead of TCP.", 'u'},
+     "Folder for a Unix socket (dapr-APPID-http.socket) to listen on instead of TCP.", 'u',
+     .offer = CONFIG_OFFER_FOLDERS},
     {"allowed-origins", CONFIG_FLAG_STRING, CONFIG_GROUP_API, AT(allowed_origins), NULL, NULL,
      "Origins that browsers may call from, comma-separated, * for all; none: no CORS at all."},
     {"max-body-size", CONFIG_FLAG_STRING, CONFIG_GROUP_API, AT(max_body), "4Mi", NULL,
@@ -99,31 +109,34 @@ const struct config_flag config_flags_table[] = {
     {"resources-path", CONFIG_FLAG_LIST, CONFIG_GROUP_RESOURCES, AT(resources_paths), NULL, NULL,
      "Folder of resource files; may be repeated; none: no resources, but in subcommands the "
      "component pubsub, a broker in a file of --data-dir.",
-     'd', ALL},
+     'd', RESOURCES, .offer = CONFIG_OFFER_FOLDERS},
     {"components-path", CONFIG_FLAG_STRING, CONFIG_GROUP_RESOURCES, AT(components_path), NULL,
      "use --resources-path instead", "One such folder; ignored when --resources-path is given.",
-     .takes = ALL},
+     .takes = RESOURCES, .offer = CONFIG_OFFER_FOLDERS},
     {"config", CONFIG_FLAG_LIST, CONFIG_GROUP_RESOURCES, AT(config_files), NULL, NULL,
-     "Configuration file; may be repeated, later ones win.", 'c', ALL},
+     "Configuration file; may be repeated, later ones win.", 'c', RESOURCES,
+     .offer = CONFIG_OFFER_FILES},
     {"data-dir", CONFIG_FLAG_STRING, CONFIG_GROUP_RESOURCES, AT(data_dir), NULL, NULL,
      "Folder for files that connectors keep, such as the embedded broker's; none: "
      "$XDG_STATE_HOME/fairlead, else ~/.local/state/fairlead.",
-     .takes = ALL},
+     .takes = ALL, .offer = CONFIG_OFFER_FOLDERS},
     {"strict", CONFIG_FLAG_BOOL, CONFIG_GROUP_RESOURCES, AT(strict), NULL, NULL,
-     "Treat every warning about resources and configuration as an error.", .takes = ALL},
+     "Treat every warning about resources and configuration as an error.", .takes = RESOURCES},
 
     {"log-level", CONFIG_FLAG_STRING, CONFIG_GROUP_LOG, AT(log_level), "info", NULL,
-     "debug, info, warn, error or fatal.", .takes = ALL, .tool_default = "fatal"},
+     "debug, info, warn, error or fatal.", .takes = ALL, .tool_default = "fatal",
+     .words = "debug info warn error fatal"},
     {"log-as-json", CONFIG_FLAG_BOOL, CONFIG_GROUP_LOG, AT(log_as_json), NULL, NULL,
      "One JSON object a line.", .takes = ALL},
     {"log-file", CONFIG_FLAG_STRING, CONFIG_GROUP_LOG, AT(log_file), NULL, NULL,
-     "File to append the log to; none: standard output.", .takes = ALL},
+     "File to append the log to; none: standard output.", .takes = ALL,
+     .offer = CONFIG_OFFER_FILES},
     {"enable-api-logging", CONFIG_FLAG_TRISTATE, CONFIG_GROUP_LOG, AT(api_logging), NULL, NULL,
      "Log every API call; not given: as the configuration says."},
     {"enable-metrics", CONFIG_FLAG_BOOL, CONFIG_GROUP_LOG, AT(enable_metrics), "true", NULL,
      "Serve metrics in Prometheus' format."},
     {"metrics-port", CONFIG_FLAG_STRING, CONFIG_GROUP_LOG, AT(metrics_port), "9090", NULL,
-     "Port of the metrics."},
+     "Port of the metrics.", .variable = "DAPR_METRICS_PORT"},
     {"metrics-listen-address", CONFIG_FLAG_STRING, CONFIG_GROUP_LOG, AT(metrics_listen_address),
      "0.0.0.0", NULL, "Address of the metrics port.", .run_default = "127.0.0.1"},
 
@@ -143,7 +156,8 @@ const struct config_flag config_flags_table[] = {
      NULL, "Keep working this long after the signal, or until the application is unhealthy."},
 
     {"mode", CONFIG_FLAG_STRING, CONFIG_GROUP_PROCESS, AT(mode), "standalone", NULL,
-     "standalone; kubernetes is refused: its resources come from an operator."},
+     "standalone; kubernetes is refused: its resources come from an operator.",
+     .words = "standalone"},
     {"version", CONFIG_FLAG_BOOL, CONFIG_GROUP_PROCESS, AT(version), NULL, NULL,
      "Print the version and end.", .takes = CONFIG_TAKES(CONFIG_SERVE)},
     {"build-info", CONFIG_FLAG_BOOL, CONFIG_GROUP_PROCESS, AT(build_info), NULL, NULL,
@@ -159,7 +173,7 @@ const struct config_flag config_flags_table[] = {
      "true is refused: applications run on this machine.", 'k', CONFIG_TAKES(CONFIG_RUN_PROGRAM)},
 
     {"dapr-grpc-port", CONFIG_FLAG_STRING, CONFIG_GROUP_ABSENT, AT(grpc_port), "50001", NULL,
-     "Port of the gRPC API.", 'G'},
+     "Port of the gRPC API.", 'G', .variable = "DAPR_GRPC_PORT"},
     {"dapr-internal-grpc-port", CONFIG_FLAG_STRING, CONFIG_GROUP_ABSENT, AT(ignored_text), NULL,
      NULL, "Port for other sidecars.", 'I'},
     {"dapr-internal-grpc-listen-address", CONFIG_FLAG_STRING, CONFIG_GROUP_ABSENT, AT(ignored_text),
@@ -221,6 +235,8 @@ const struct config_command_info config_command_infos[CONFIG_COMMAND_COUNT] = {
          "  --dapr-http-port          3500, or the next port that is free; so the others "
          "(50001, 9090)\n"
          "  --dapr-listen-addresses   127.0.0.1; so --metrics-listen-address\n"
+         "Where no flag says otherwise, APP_ID, APP_PORT, DAPR_HTTP_PORT, DAPR_GRPC_PORT and\n"
+         "DAPR_METRICS_PORT of the environment count before the defaults.\n"
          "The command gets APP_ID, APP_PORT, APP_PROTOCOL, APP_CHANNEL_ADDRESS, DAPR_HTTP_PORT,\n"
          "DAPR_GRPC_PORT, DAPR_METRICS_PORT and DAPR_HTTP_ENDPOINT. Without a command the gateway "
          "runs alone.\n"
@@ -241,4 +257,28 @@ const struct config_command_info config_command_infos[CONFIG_COMMAND_COUNT] = {
          "Needs no\nrunning gateway: it opens the component by itself.\n"
          "Status: 0; 1 when the component cannot be opened or cannot show messages; 2 for a wrong "
          "command line.\n"},
+    [CONFIG_CHECK] =
+        {"check", "[FLAGS] [FOLDER ...]", "looks at resource files and says all that is wrong",
+         "Reads the folders (as --resources-path) and --config as the gateway would at start, and "
+         "prints every\nerror and warning with its file and line. What the gateway only warns of "
+         "at "
+         "start is mostly an error here.\nNothing is connected to, and nothing is written.\n"
+         "Without --app-id resources of every application's scope are looked at.\n"
+         "Status: 0 no errors; 1 errors (under --strict also warnings); 2 for a wrong command "
+         "line.\n"},
+    [CONFIG_OPTIONS] =
+        {"options", "[FLAGS] [TYPE]", "the manual of a component type",
+         "Prints what a component of that type may have in its metadata, and what publishing, "
+         "subscribing and\ninvoking take. Without TYPE it lists the types that there are.\n"
+         "Status: 0; 1 for a type that there is not; 2 for a wrong command line.\n"},
+    [CONFIG_COMPLETION] = {"completion", "bash | zsh | fish",
+                           "prints a script that completes command lines",
+                           "For this shell only:\n"
+                           "  bash  source <(fairlead completion bash)\n"
+                           "  zsh   source <(fairlead completion zsh)\n"
+                           "  fish  fairlead completion fish | source\n"
+                           "Lasting, in a file that the shell reads by itself:\n"
+                           "  bash  ~/.local/share/bash-completion/completions/fairlead\n"
+                           "  zsh   _fairlead, in a folder of $fpath\n"
+                           "  fish  ~/.config/fish/completions/fairlead.fish\n"},
 };

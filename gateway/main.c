@@ -10,6 +10,8 @@
 #include "base/version.h"
 #include "config/flags.h"
 #include "gateway/cli.h"
+#include "gateway/cli_check.h"
+#include "gateway/cli_options.h"
 #include "gateway/cli_peek.h"
 #include "gateway/cli_publish.h"
 #include "gateway/cli_run.h"
@@ -36,7 +38,7 @@ static void keep_standard_descriptors(void)
 
 static bool is_tool(const struct config_flags *flags)
 {
-    return flags->command == CONFIG_PUBLISH || flags->command == CONFIG_PEEK;
+    return flags->command != CONFIG_SERVE && flags->command != CONFIG_RUN_PROGRAM;
 }
 
 /* Standard output of a tool is for what it prints. */
@@ -85,6 +87,10 @@ static int run_command(const struct config_flags_result *result, struct fl_log *
     const struct config_flags *flags = &result->flags;
     if (flags->is_wait_client)
         return gw_wait_client(flags->http_port);
+    if (flags->command == CONFIG_CHECK)
+        return gw_cli_check(flags);
+    if (flags->command == CONFIG_OPTIONS)
+        return gw_cli_options(flags);
     if (!open_log(log, flags))
         return 1;
     config_notes_write(&result->notes, log);
@@ -96,6 +102,9 @@ static int run_command(const struct config_flags_result *result, struct fl_log *
     case CONFIG_PEEK:
         return gw_cli_peek(flags, &result->without_effect, log);
     case CONFIG_SERVE:
+    case CONFIG_CHECK:
+    case CONFIG_OPTIONS:
+    case CONFIG_COMPLETION:
     case CONFIG_COMMAND_COUNT:
         break;
     }
