@@ -238,6 +238,35 @@ static enum fl_err doubt_unknown(const struct config_reader *reader,
                               FL_SLICE_ARG(pair->key), nearest);
 }
 
+/* Of the pairs with a field's name, the first whose value counts, or does not; NULL: none. */
+static const struct config_node_pair *find_pair(const struct config_field *field,
+                                                const struct config_node *map,
+                                                const struct config_node *value, bool counts)
+{
+    for (size_t i = 0; i < map->map.count; i++)
+        if (is_named(&map->map.pairs[i], map, field->name) &&
+            (map->map.pairs[i].value == value) == counts)
+            return &map->map.pairs[i];
+    return NULL;
+}
+
+/* daprd takes one of them without a word, so this is no error; but what the others say has no
+ * effect. */
+static enum fl_err doubt_repeated(const struct config_reader *reader,
+                                  const struct config_field *field, const struct config_node *map,
+                                  const struct config_node *value, const char *path,
+                                  struct fl_error *error)
+{
+    char place[CONFIG_PLACE_TEXT];
+    const struct config_node_pair *other = find_pair(field, map, value, false);
+    if (!other || map->dialect == CONFIG_DIALECT_JSON)
+        return FL_OK;
+    return config_field_doubt(reader, error,
+                              "%s: %s is set more than once; the one in line %u counts",
+                              config_field_place(map, other->line, place), path,
+                              find_pair(field, map, value, true)->line);
+}
+
 static enum fl_err doubt_all_unknown(const struct config_reader *reader,
                                      const struct config_field *fields,
                                      const struct config_node *map, const char *path,
@@ -254,6 +283,22 @@ static enum fl_err doubt_all_unknown(const struct config_reader *reader,
     return FL_OK;
 }
 
+static enum fl_err read_field(const struct config_reader *reader, const struct config_field *field,
+                              const struct config_node *map, const char *path, void *into,
+                              struct fl_error *error)
+{
+    char name[256];
+    const struct config_node *value = config_node_find(map, field->name);
+    if (!value)
+        return FL_OK;
+    snprintf(name, sizeof name, "%s%s%s", path, *path ? "." : "", field->name);
+    enum fl_err err = config_field_read_value(reader, value, name, field->type,
+                                              (char *)into + field->offset, error);
+    if (err == FL_OK)
+        err = doubt_repeated(reader, field, map, value, name, error);
+    return err != FL_OK && config_notes_keep(reader->notes, reader->scope, error) ? FL_OK : err;
+}
+
 enum fl_err config_fields_read(const struct config_reader *reader, const struct config_node *node,
                                const char *path, const struct config_field *fields, void *into,
                                struct fl_error *error)
@@ -263,13 +308,7 @@ enum fl_err config_fields_read(const struct config_reader *reader, const struct 
     if (node->kind != CONFIG_NODE_MAP)
         return config_field_error(node, path, "a map", error);
     for (const struct config_field *field = fields; field->name; field++) {
-        const struct config_node *value = config_node_find(node, field->name);
-        if (!value)
-            continue;
-        char name[256];
-        snprintf(name, sizeof name, "%s%s%s", path, *path ? "." : "", field->name);
-        enum fl_err err = config_field_read_value(reader, value, name, field->type,
-                                                  (char *)into + field->offset, error);
+        enum fl_err err = read_field(reader, field, node, path, into, error);
         if (err != FL_OK)
             return err;
     }

@@ -7,15 +7,10 @@
  * keys can make later walks long. */
 #include "config/yaml.h"
 
-#include <errno.h>
-#include <fcntl.h>
 #include <stdio.h>
-#include <stdlib.h>
-#include <sys/stat.h>
-#include <unistd.h>
 #include <yaml.h>
 
-#include "base/buffer.h"
+#include "base/alloc.h"
 #include "base/map.h"
 #include "config/yaml_priv.h"
 
@@ -28,6 +23,7 @@ struct frame {
 struct builder {
     yaml_parser_t parser;
     struct fl_arena *arena;
+    struct fl_slice text;
     const char *file;
     uint32_t first_line;
     enum config_dialect dialect;
@@ -312,10 +308,51 @@ static enum fl_err on_event(struct builder *b, const yaml_event_t *event, bool *
     return FL_OK;
 }
 
+/* Whether the parser stopped at a tab, which its own message does not say. Its index counts
+ * characters, so the place is looked for by line and column. */
+static bool is_at_tab(const struct builder *b)
+{
+    struct fl_slice rest = b->text;
+    for (size_t line = 0; line < b->parser.problem_mark.line; line++) {
+        size_t at = fl_slice_find_byte(rest, '\n');
+        if (at == rest.len)
+            return false;
+        rest = fl_slice_of(rest.data + at + 1, rest.len - at - 1);
+    }
+    for (size_t column = 0; column < b->parser.problem_mark.column && rest.len; column++) {
+        size_t len = fl_utf8_sequence(rest);
+        len = len ? len : 1;
+        rest = fl_slice_of(rest.data + len, rest.len - len);
+    }
+    return rest.len && rest.data[0] == '\t';
+}
+
+/* A byte that is no text: its place is an offset, since lines were not counted yet. */
+static enum fl_err encoding_error(struct builder *b)
+{
+    size_t at = b->parser.problem_offset < b->text.len ? b->parser.problem_offset : b->text.len;
+    uint32_t line = b->first_line, column = 1;
+    for (size_t i = 0; i < at; i++, column++)
+        if (b->text.data[i] == '\n') {
+            line++;
+            column = 0;
+        }
+    char what[160];
+    snprintf(what, sizeof what, "%s; accepted: UTF-8 without control characters",
+             b->parser.problem ? b->parser.problem : "not text");
+    return fail_at(b, FL_ERR_INVALID, line, column, what);
+}
+
 static enum fl_err syntax_error(struct builder *b)
 {
     const yaml_parser_t *parser = &b->parser;
     const char *problem = parser->problem ? parser->problem : "not YAML";
+    if (parser->error == YAML_READER_ERROR)
+        return encoding_error(b);
+    if (is_at_tab(b))
+        return fail_at(b, FL_ERR_INVALID, line_of(b, parser->problem_mark),
+                       (uint32_t)parser->problem_mark.column + 1,
+                       "found a tab; accepted: lines that are indented with spaces");
     return fl_error_set(b->error, FL_ERR_INVALID, FL_CLASS_REJECT, "%s:%u:%u: %s%s%s", b->file,
                         line_of(b, parser->problem_mark), (uint32_t)parser->problem_mark.column + 1,
                         problem, parser->context ? " " : "",
@@ -345,6 +382,7 @@ enum fl_err config_yaml_parse(struct fl_slice text, const char *file, uint32_t f
 {
     struct builder *b = fl_zalloc(sizeof *b);
     b->arena = arena;
+    b->text = text;
     b->file = file;
     b->first_line = first_line;
     b->dialect = dialect;
@@ -369,144 +407,6 @@ enum fl_err config_yaml_parse(struct fl_slice text, const char *file, uint32_t f
     fl_free(b->values);
     fl_free(b->merges);
     fl_free(b);
-    return err;
-}
-
-/* --- files ------------------------------------------------------------------------------------ */
-
-static uint32_t count_lines(const char *from, const char *to)
-{
-    uint32_t count = 0;
-    for (; from < to; from++)
-        count += *from == '\n';
-    return count;
-}
-
-bool config_yaml_next_document(struct fl_slice text, size_t *at, uint32_t *line,
-                               struct fl_slice *document, uint32_t *first_line)
-{
-    if (*at >= text.len)
-        return false;
-    const char *start = text.data + *at, *end = text.data + text.len;
-    const char *separator = memmem(start, (size_t)(end - start), "\n---", 4);
-    const char *stop = separator ? separator : end, *next = end;
-    if (separator) {
-        const char *newline = memchr(separator + 4, '\n', (size_t)(end - separator - 4));
-        next = newline ? newline + 1 : end;
-    }
-    *document = fl_slice_of(start, (size_t)(stop - start));
-    *first_line = *line;
-    *line += count_lines(start, next);
-    *at = (size_t)(next - text.data);
-    return true;
-}
-
-static bool is_name_byte(char c)
-{
-    return c == '_' || (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z');
-}
-
-static bool is_special_byte(char c)
-{
-    return c != '\0' && strchr("*#$@!?-0123456789", c) != NULL;
-}
-
-/* The variable's name behind a '$', and how many bytes it takes there; Go's os.Expand. An empty
- * name with bytes is bad syntax, which vanishes; an empty name without leaves the '$'. */
-static struct fl_slice variable_name(struct fl_slice rest, size_t *used)
-{
-    *used = 0;
-    if (rest.len == 0)
-        return FL_SLICE_NULL;
-    if (rest.data[0] == '{') {
-        size_t end = fl_slice_find_byte(rest, '}');
-        *used = end == rest.len ? 1 : end + 1;
-        return end == rest.len || end == 1 ? FL_SLICE_NULL : fl_slice_of(rest.data + 1, end - 1);
-    }
-    if (is_special_byte(rest.data[0])) {
-        *used = 1;
-        return fl_slice_of(rest.data, 1);
-    }
-    while (*used < rest.len && is_name_byte(rest.data[*used]))
-        ++*used;
-    return fl_slice_of(rest.data, *used);
-}
-
-static void append_variable(struct fl_buffer *out, struct fl_slice name)
-{
-    char *copy = fl_strdup(name);
-    const char *value = strlen(copy) == name.len ? getenv(copy) : NULL;
-    if (value)
-        fl_buffer_append_str(out, value);
-    fl_free(copy);
-}
-
-enum fl_err config_yaml_expand_env(struct fl_slice text, struct fl_arena *arena,
-                                   struct fl_slice *expanded)
-{
-    struct fl_buffer out = {0};
-    for (size_t i = 0; i < text.len && out.len <= CONFIG_YAML_BYTES_MAX;) {
-        struct fl_slice rest = fl_slice_of(text.data + i, text.len - i);
-        size_t plain = fl_slice_find_byte(rest, '$');
-        fl_buffer_append(&out, rest.data, plain);
-        i += plain;
-        if (plain == rest.len)
-            break;
-        size_t used;
-        rest = fl_slice_of(text.data + i + 1, text.len - i - 1);
-        struct fl_slice name = variable_name(rest, &used);
-        if (name.len)
-            append_variable(&out, name);
-        else if (used == 0)
-            fl_buffer_append_byte(&out, '$');
-        i += 1 + used;
-    }
-    enum fl_err err = out.len > CONFIG_YAML_BYTES_MAX ? FL_ERR_TOO_LARGE : FL_OK;
-    if (err == FL_OK)
-        *expanded = fl_arena_copy(arena, fl_buffer_slice(&out));
-    fl_buffer_fini(&out);
-    return err;
-}
-
-static enum fl_err read_all(int fd, const char *path, struct fl_buffer *out, struct fl_error *error)
-{
-    for (;;) {
-        fl_buffer_reserve(out, 65536);
-        ssize_t got = read(fd, out->data + out->len, 65536);
-        if (got < 0 && errno == EINTR)
-            continue;
-        if (got < 0)
-            return fl_error_set(error, FL_ERR_SYSTEM, FL_CLASS_REJECT, "read %s: %s", path,
-                                strerror(errno));
-        if (got == 0)
-            return FL_OK;
-        out->len += (size_t)got;
-        if (out->len > CONFIG_YAML_BYTES_MAX)
-            return fl_error_set(error, FL_ERR_TOO_LARGE, FL_CLASS_REJECT,
-                                "%s: longer than 4 MiB, which is the most a file may have", path);
-    }
-}
-
-enum fl_err config_read_file(const char *path, struct fl_arena *arena, struct fl_slice *text,
-                             struct fl_error *error)
-{
-    /* O_NONBLOCK: a FIFO among the resources must not hold up the start. */
-    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
-    if (fd < 0) {
-        /* Go writes the system's messages in lower case. */
-        int number = errno;
-        char reason[128];
-        snprintf(reason, sizeof reason, "%s", strerror(number));
-        reason[0] = fl_ascii_lower(reason[0]);
-        return fl_error_set(error, number == ENOENT ? FL_ERR_NOT_FOUND : FL_ERR_SYSTEM,
-                            FL_CLASS_REJECT, "open %s: %s", path, reason);
-    }
-    struct fl_buffer out = {0};
-    enum fl_err err = read_all(fd, path, &out, error);
-    close(fd);
-    if (err == FL_OK)
-        *text = fl_arena_copy(arena, fl_buffer_slice(&out));
-    fl_buffer_fini(&out);
     return err;
 }
 

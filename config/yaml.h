@@ -15,6 +15,7 @@
 
 #include "base/arena.h"
 #include "base/error.h"
+#include "config/note.h"
 #include "config/values.h"
 
 #define CONFIG_YAML_BYTES_MAX ((size_t)4 * 1024 * 1024) /* a file */
@@ -82,9 +83,10 @@ enum fl_err config_yaml_parse(struct fl_slice text, const char *file, uint32_t f
 bool config_yaml_next_document(struct fl_slice text, size_t *at, uint32_t *line,
                                struct fl_slice *document, uint32_t *first_line);
 
-/* Replaces $VAR and ${VAR} by the environment's values, undefined ones by nothing. The result is
- * bounded like a file. */
-enum fl_err config_yaml_expand_env(struct fl_slice text, struct fl_arena *arena,
+/* Replaces $VAR and ${VAR} by the environment's values, undefined ones by nothing, which is noted;
+ * `file` is for the notes. The result is bounded like a file. */
+enum fl_err config_yaml_expand_env(struct fl_slice text, const char *file,
+                                   struct config_notes *notes, struct fl_arena *arena,
                                    struct fl_slice *expanded) FL_MUST_USE;
 
 /* Reads a whole file of at most CONFIG_YAML_BYTES_MAX into the arena. The text of an error is

@@ -96,7 +96,7 @@ static const struct broken documents[] = {
     {COMPONENT, false, HEAD "auth: secret\n",
      "f.yaml:2: auth: found string \"secret\"; accepted: a map"},
     {COMPONENT, false, HEAD "spec:\n\ttype: x\n",
-     "f.yaml:3:1: found character that cannot start any token while scanning for the next token"},
+     "f.yaml:3:1: found a tab; accepted: lines that are indented with spaces"},
     {COMPONENT, true, HEAD "spec:\n  typ: x\n",
      "f.yaml:3: spec: \"typ\" is not a known field; the nearest known one is \"type\""},
     {COMPONENT, true, HEAD "spec: {}\nscope: [a]\n",

@@ -352,7 +352,9 @@ static void variables_are_expanded_as_go_does(void **state)
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         struct fl_arena arena = {0};
         struct fl_slice got;
-        assert_int_equal(config_yaml_expand_env(fl_slice_str(cases[i].text), &arena, &got), FL_OK);
+        assert_int_equal(
+            config_yaml_expand_env(fl_slice_str(cases[i].text), "f.yaml", NULL, &arena, &got),
+            FL_OK);
         assert_string_equal(got.data, cases[i].expanded);
         fl_arena_fini(&arena);
     }
