@@ -1,16 +1,16 @@
-/* Component documents. Decoding keeps what the user wrote, with the line of every entry; resolving
- * comes after filters and duplicates were looked at, because it reads the environment and draws
- * identifiers. */
+/* Component documents. Decoding keeps what the user wrote, with the line of every entry; resolve.c
+ * comes after filters and duplicates were looked at, because it reads the environment and secret
+ * stores and draws identifiers. */
 #include "config/component.h"
 
 #include <stdio.h>
-#include <stdlib.h>
 
 #include "base/buffer.h"
 #include "config/fields_priv.h"
 #include "config/quantity.h"
 #include "config/resources.h"
 #include "config/resources_priv.h"
+#include "config/templates.h"
 
 #define SCOPE "dapr.runtime.loader.disk"
 
@@ -224,103 +224,4 @@ enum fl_err config_component_decode(const struct config_node *root, struct fl_ar
     if (err == FL_OK)
         *component = got;
     return err;
-}
-
-/* --- resolving -------------------------------------------------------------------------------- */
-
-/* daprd's rule for what a resource may read of the environment: no token of ours, nothing of
- * daprd's, and only the listed names when there is a list. */
-static bool may_read(struct fl_slice name)
-{
-    if (name.len == 0 || fl_slice_eq_nocase(name, FL_SLICE_LIT("APP_API_TOKEN")) ||
-        fl_slice_starts_with_nocase(name, FL_SLICE_LIT("DAPR_")) ||
-        fl_slice_find_byte(name, ' ') < name.len || memchr(name.data, '\0', name.len))
-        return false;
-    struct fl_slice allowed = fl_slice_str(getenv("DAPR_ENV_KEYS"));
-    if (allowed.len == 0)
-        return true;
-    while (allowed.len) {
-        size_t at = fl_slice_find_byte(allowed, ' ');
-        if (fl_slice_eq(fl_slice_of(allowed.data, at), name))
-            return true;
-        size_t used = at == allowed.len ? at : at + 1;
-        allowed = fl_slice_of(allowed.data + used, allowed.len - used);
-    }
-    return false;
-}
-
-/* Go's strconv.Unquote for the cases that occur: one pair of "…", `…`, or '…' around one
- * character. A text with escapes, or one that is no such literal, stays as it is. */
-static struct fl_slice unquote(struct fl_slice text, struct fl_arena *arena)
-{
-    if (text.len < 2 || text.data[0] != text.data[text.len - 1])
-        return text;
-    char quote = text.data[0];
-    struct fl_slice inner = fl_slice_of(text.data + 1, text.len - 2);
-    if (fl_slice_find_byte(inner, quote) < inner.len)
-        return text;
-    if (quote == '`')
-        return fl_arena_copy(arena, inner);
-    if (quote != '"' && quote != '\'')
-        return text;
-    if (fl_slice_find_byte(inner, '\n') < inner.len || fl_slice_find_byte(inner, '\\') < inner.len)
-        return text;
-    if (quote == '\'' && (inner.len == 0 || fl_utf8_sequence(inner) != inner.len))
-        return text;
-    return fl_arena_copy(arena, inner);
-}
-
-static void resolve_env(const struct config_component *component, struct config_value *value,
-                        struct fl_slice name, struct fl_arena *arena, struct config_notes *notes)
-{
-    value->value = fl_slice_of("", 0);
-    if (!may_read(name)) {
-        config_note(notes, FL_LOG_WARNING, "dapr.runtime",
-                    "%s:%u: component %.*s: %.*s: the environment variable \"%.*s\" may not be "
-                    "read by resources; the value stays empty",
-                    value->file, value->line, FL_SLICE_ARG(component->name),
-                    FL_SLICE_ARG(value->name), FL_SLICE_ARG(name));
-        return;
-    }
-    const char *found = getenv(name.data);
-    if (found)
-        value->value = unquote(fl_arena_copy(arena, fl_slice_str(found)), arena);
-}
-
-static void note_secret(const struct config_component *component, const struct config_value *value,
-                        const struct config_secret_ref *secret, struct config_notes *notes)
-{
-    config_note(notes, FL_LOG_WARNING, "dapr.runtime",
-                "%s:%u: component %.*s: %.*s: the secret \"%.*s\" is not looked up, because secret "
-                "stores are not part of this version; %s",
-                value->file, value->line, FL_SLICE_ARG(component->name), FL_SLICE_ARG(value->name),
-                FL_SLICE_ARG(secret->name),
-                value->value.len ? "the value beside it is used" : "the value stays empty");
-}
-
-static enum fl_err fail_template(const struct config_component *component,
-                                 const struct config_value *value, const struct fl_error *cause,
-                                 struct fl_error *error)
-{
-    return fl_error_set(error, cause->code, FL_CLASS_REJECT, "%s:%u: component %.*s: %.*s: %s",
-                        value->file, value->line, FL_SLICE_ARG(component->name),
-                        FL_SLICE_ARG(value->name), cause->text);
-}
-
-enum fl_err config_component_resolve(struct config_component *component,
-                                     const struct config_identity *identity, struct fl_arena *arena,
-                                     struct config_notes *notes, struct fl_error *error)
-{
-    for (size_t i = 0; i < component->metadata_count; i++) {
-        struct config_value *value = &component->metadata[i];
-        const struct config_secret_ref *secret = &component->secrets[i];
-        struct fl_error cause;
-        if (fl_slice_is_null(value->value))
-            resolve_env(component, value, secret->key, arena, notes);
-        if (secret->name.len)
-            note_secret(component, value, secret, notes);
-        if (config_template_expand(value->value, identity, arena, &value->value, &cause) != FL_OK)
-            return fail_template(component, value, &cause, error);
-    }
-    return FL_OK;
 }

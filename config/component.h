@@ -1,7 +1,7 @@
 /* Component resources: what to connect to, as declared.
  *
- * Values of the metadata list are strings as daprd makes them; `envRef` is resolved and tags are
- * replaced when the folder is loaded, `secretKeyRef` is accepted and left as it is, with a warning.
+ * Values of the metadata list are strings as daprd makes them; resolve.h has what replaces
+ * `envRef`, `secretKeyRef` and tags when the folder is loaded.
  *
  * Ownership: everything lives in the arena of the resources it was loaded with. Thread: any, once
  * loaded.
@@ -10,7 +10,6 @@
 #define FL_CONFIG_COMPONENT_H
 
 #include "config/note.h"
-#include "config/templates.h"
 #include "config/values.h"
 #include "config/yaml.h"
 
@@ -18,6 +17,13 @@
 
 struct config_secret_ref {
     struct fl_slice name, key;
+};
+
+/* What loading found out about a component. */
+enum config_standing {
+    CONFIG_SOUND,  /* its values are resolved; what they are worth is its connector's to say */
+    CONFIG_PARKED, /* its secret store is not there: it is absent, and a note said so */
+    CONFIG_BROKEN, /* it cannot be had; `trouble` says why */
 };
 
 struct config_component {
@@ -34,6 +40,10 @@ struct config_component {
     struct config_list scopes; /* empty: every application */
     struct fl_slice secret_store;
     bool has_namespace_tag; /* a raw value held {namespace}: topics get the namespace in front */
+    bool has_many_keys;     /* an open secret store whose secrets have several keys each */
+    enum config_standing standing;
+    bool is_unknown;     /* of CONFIG_BROKEN: nothing serves its type */
+    const char *trouble; /* of CONFIG_BROKEN: daprd's text, "[INIT_COMPONENT_FAILURE]: …" */
     const char *file;
     uint32_t line;
 };
@@ -54,11 +64,5 @@ enum fl_err config_component_decode(const struct config_node *root, struct fl_ar
                                     struct config_notes *notes, bool is_strict,
                                     struct config_component *component,
                                     struct fl_error *error) FL_MUST_USE;
-
-/* Resolves envRef (allowed ones) and replaces tags in all values. */
-enum fl_err config_component_resolve(struct config_component *component,
-                                     const struct config_identity *identity, struct fl_arena *arena,
-                                     struct config_notes *notes,
-                                     struct fl_error *error) FL_MUST_USE;
 
 #endif

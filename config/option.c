@@ -299,8 +299,9 @@ static enum fl_err refuse_value(const struct config_bind *how, const struct conf
 {
     struct fl_buffer text = {0};
     struct fl_slice found = value->value;
+    bool is_hidden = row->is_secret || value->is_secret;
     print_place(how, value, &text);
-    if (row->is_secret)
+    if (is_hidden)
         fl_buffer_printf(
             &text, "%s: found a value that is not accepted (not shown); accepted: ", row->name);
     else
@@ -308,7 +309,7 @@ static enum fl_err refuse_value(const struct config_bind *how, const struct conf
                          (int)(found.len > SHOWN_MAX ? SHOWN_MAX : found.len),
                          found.data ? found.data : "", found.len > SHOWN_MAX ? "…" : "");
     config_option_describe(row, &text);
-    if (!row->is_secret)
+    if (!is_hidden)
         print_nearest_word(row, found, &text);
     return fail_with(&text, error);
 }

@@ -91,21 +91,6 @@ static bool is_denied(struct config_loader *l, const struct config_component *co
     return true;
 }
 
-static enum fl_err fail_resolve(struct config_loader *l, const struct config_component *component,
-                                const struct fl_error *cause)
-{
-    if (component->ignores_errors) {
-        config_note(notes_of(l), FL_LOG_ERROR, "dapr.runtime.processor",
-                    "Ignoring error processing component: process component %s error: %s",
-                    component->name.data, cause->text);
-        return FL_OK;
-    }
-    return fl_error_set(l->error, cause->code, FL_CLASS_FATAL,
-                        "process component %s error: [INIT_COMPONENT_FAILURE]: initialization "
-                        "error occurred for %s: %s",
-                        component->name.data, component->log_name.data, cause->text);
-}
-
 static enum fl_err accept_component(struct config_loader *l,
                                     const struct config_component *component)
 {
@@ -132,9 +117,6 @@ static enum fl_err on_component(struct config_loader *l, const struct config_nod
         return refuse_duplicate(l, &component, existing);
     if (!config_loader_is_in_scope(l, &component.scopes) || is_denied(l, &component))
         return FL_OK;
-    if (config_component_resolve(&component, &l->how->identity, &l->resources->arena, notes_of(l),
-                                 &cause) != FL_OK)
-        return fail_resolve(l, &component, &cause);
     return accept_component(l, &component);
 }
 

@@ -13,6 +13,7 @@
 
 #include "base/alloc.h"
 #include "config/loader_priv.h"
+#include "config/resolve.h"
 
 #define BYTES_MAX ((size_t)64 * 1024 * 1024)
 
@@ -116,22 +117,16 @@ static void *keep(struct config_loader *l, const void *items, size_t count, size
     return copy;
 }
 
-static bool is_secret_store(const struct config_component *component)
-{
-    return fl_slice_eq_str(config_component_category(component), "secretstores");
-}
-
 static void finish_components(struct config_loader *l)
 {
-    struct config_component *sorted =
-        FL_ARENA_ARRAY(&l->resources->arena, struct config_component, l->component_count + 1);
-    size_t count = 0;
-    for (int pass = 0; pass < 2; pass++)
-        for (size_t i = 0; i < l->component_count; i++)
-            if (is_secret_store(&l->components[i]) == (pass == 0))
-                sorted[count++] = l->components[i];
-    l->resources->components = sorted;
-    l->resources->component_count = count;
+    struct config_resources *resources = l->resources;
+    const struct config_resolve how = {.identity = &l->how->identity,
+                                       .arena = &resources->arena,
+                                       .notes = &resources->notes,
+                                       .is_strict = l->how->is_strict};
+    resources->components = keep(l, l->components, l->component_count, sizeof *l->components);
+    resources->component_count = l->component_count;
+    config_components_resolve(&how, resources->components, resources->component_count);
 }
 
 static int by_position(const void *a, const void *b)

@@ -14,12 +14,14 @@
 #include "config/configuration.h"
 #include "config/resiliency.h"
 #include "config/subscription_resource.h"
+#include "config/templates.h"
 
 #define CONFIG_FILES_MAX 10000
 
 struct config_resources {
     struct config_component *components; /* secret stores first, then file order; scope, namespace
-                                            and deny list already applied; values resolved */
+                                            and deny list already applied; resolved as each
+                                            one's `standing` says */
     size_t component_count;
     struct config_subscriptions subscriptions; /* first documents of all files, then the second
                                                   ones, …; scopes applied; the first of equal

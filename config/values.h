@@ -31,6 +31,7 @@ struct config_value {
     struct fl_slice value;
     const char *file; /* NULL: not from a file (request metadata) */
     uint32_t line;    /* from 1; 0: unknown */
+    bool is_secret;   /* from a secret store or the environment: never shown */
 };
 
 /* Exact comparison, as daprd compares application ids and topics. */

@@ -85,29 +85,49 @@ static void features(struct fl_buffer *out, const struct config_configuration *c
     fl_buffer_append_byte(out, ']');
 }
 
+static void one_component(struct fl_buffer *out, const struct config_component *config,
+                          const char *const *capabilities, size_t count)
+{
+    fl_buffer_append_byte(out, '{');
+    text(out, "name", config->name);
+    text(out, "type", config->type);
+    optional_text(out, "version", config->version);
+    for (size_t i = 0; i < count; i++) {
+        fl_buffer_append_str(out, i ? "," : ",\"capabilities\":[");
+        ce_json_append_string(out, fl_slice_str(capabilities[i]));
+    }
+    fl_buffer_append_str(out, count ? "]}" : "}");
+}
+
+static void next_component(struct fl_buffer *out, bool *has_any)
+{
+    if (!*has_any)
+        key(out, "components");
+    fl_buffer_append_byte(out, *has_any ? ',' : '[');
+    *has_any = true;
+}
+
+/* Secret stores, and then those that have a connector: the order in which they were opened. */
 static void components(struct fl_buffer *out, const struct gateway *gateway)
 {
-    if (gateway->component_count == 0)
-        return;
-    key(out, "components");
-    fl_buffer_append_byte(out, '[');
+    static const char *const many_keys[] = {"MULTIPLE_KEY_VALUES_PER_SECRET"};
+    bool has_any = false;
+    for (size_t i = 0; i < gateway->resources.component_count; i++) {
+        const struct config_component *config = &gateway->resources.components[i];
+        if (!gw_component_is_secret_store(config))
+            continue;
+        next_component(out, &has_any);
+        one_component(out, config, many_keys, config->has_many_keys);
+    }
     for (size_t i = 0; i < gateway->component_count; i++) {
         const struct gw_component *component = gateway->components[i];
         const char *capabilities[8];
         size_t count = gw_component_capabilities(component, capabilities, 8);
-        fl_buffer_append_str(out, i ? ",{" : "{");
-        text(out, "name", component->name);
-        text(out, "type", component->config->type);
-        optional_text(out, "version", component->config->version);
-        for (size_t k = 0; k < count; k++) {
-            if (k == 0)
-                fl_buffer_append_str(out, ",\"capabilities\":[");
-            fl_buffer_append_str(out, k ? "," : "");
-            ce_json_append_string(out, fl_slice_str(capabilities[k]));
-        }
-        fl_buffer_append_str(out, count ? "]}" : "}");
+        next_component(out, &has_any);
+        one_component(out, component->config, capabilities, count);
     }
-    fl_buffer_append_byte(out, ']');
+    if (has_any)
+        fl_buffer_append_byte(out, ']');
 }
 
 static int by_key(const void *a, const void *b)

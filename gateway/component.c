@@ -5,6 +5,7 @@
 
 #include "base/alloc.h"
 #include "base/clock.h"
+#include "config/resolve.h"
 #include "connectors/registry.h"
 #include "gateway/component_options.h"
 #include "gateway/gateway.h"
@@ -146,13 +147,15 @@ static void on_state(struct connector *connector, bool is_up, const struct fl_er
         component->warned = false;
         net_loop_defer(gateway->loop, &component->flush);
     } else {
-        if (error)
+        if (error) {
             component->last_error = *error;
+            config_component_hide_secrets(component->config, component->last_error.text);
+        }
         if (was_up) {
             component->generation++;
             component->warned = true;
             FL_WARN(gateway->log, SCOPE, "Component disconnected: %s: %s", connector->log_name,
-                    error ? error->text : "no reason given");
+                    error ? component->last_error.text : "no reason given");
         }
     }
     if (was_up && !is_up)

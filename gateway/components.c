@@ -1,7 +1,10 @@
-/* All components of this process: opened in order, found by name, closed together. */
+/* All components of this process: opened in the order that loading gave them (secret stores first),
+ * found by name, closed together. Secret stores are names here: they were read while the resources
+ * were loaded. */
 #include "gateway/components.h"
 
 #include "base/alloc.h"
+#include "config/resolve.h"
 #include "gateway/component.h"
 #include "gateway/gateway.h"
 #include "gateway/metrics.h"
@@ -45,6 +48,16 @@ static char *failure_text(struct gateway *gateway, const struct config_component
         log_name, is_unknown ? "CREATE" : "INIT", log_name, bus, cause);
 }
 
+/* What the failure of one component is to the whole: `what` is its text, `reason` the metric's. */
+static enum fl_err fail_one(struct gateway *gateway, const struct config_component *config,
+                            const char *reason, const char *what, struct fl_error *error)
+{
+    count_failure(gateway, config, reason);
+    FL_ERROR(gateway->log, SCOPE, "Failed to init component %s: %s", config->log_name.data, what);
+    return fl_error_set(error, FL_ERR_INVALID, FL_CLASS_FATAL, "process component %.*s error: %s",
+                        FL_SLICE_ARG(config->name), what);
+}
+
 static enum fl_err open_one(struct gateway *gateway, const struct config_component *config,
                             enum gw_component_kind kind, struct fl_error *error)
 {
@@ -60,18 +73,32 @@ static enum fl_err open_one(struct gateway *gateway, const struct config_compone
         return FL_OK;
     }
     bool is_unknown = err == FL_ERR_NOT_FOUND;
-    count_failure(gateway, config, is_unknown ? "creation" : "init");
-    char *what = failure_text(gateway, config, kind, is_unknown, cause.text);
-    FL_ERROR(gateway->log, SCOPE, "Failed to init component %s: %s", config->log_name.data, what);
-    return fl_error_set(error, FL_ERR_INVALID, FL_CLASS_FATAL, "process component %.*s error: %s",
-                        FL_SLICE_ARG(config->name), what);
+    config_component_hide_secrets(config, cause.text);
+    return fail_one(gateway, config, is_unknown ? "creation" : "init",
+                    failure_text(gateway, config, kind, is_unknown, cause.text), error);
 }
 
+/* A store did its work when the values of the others were resolved. */
+static void say_store(struct gateway *gateway, const struct config_component *config)
+{
+    if (config_secret_store_is_absent(config->type)) {
+        FL_WARN(gateway->log, SCOPE,
+                "Component %s is skipped: the secret stores of Fairlead are "
+                "secretstores.local.file and secretstores.local.env",
+                config->log_name.data);
+        return;
+    }
+    count_init(gateway, GW_COMPONENT_INIT_TOTAL, config);
+    gw_counter_add(gw_metrics_counter(gateway->metrics, GW_COMPONENT_LOADED, NULL), 1);
+    FL_INFO(gateway->log, SCOPE, "Component loaded: %s", config->log_name.data);
+}
+
+/* Categories of Dapr's that are known and not here. */
 static bool is_other_block(struct fl_slice category)
 {
-    static const char *const names[] = {"secretstores",  "state",          "middleware",
-                                        "configuration", "crypto",         "lock",
-                                        "conversation",  "nameresolution", "workflowbackend"};
+    static const char *const names[] = {"state",          "middleware", "configuration",
+                                        "crypto",         "lock",       "conversation",
+                                        "nameresolution", "workflow",   "workflowbackend"};
     for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
         if (fl_slice_eq_str(category, names[i]))
             return true;
@@ -79,22 +106,41 @@ static bool is_other_block(struct fl_slice category)
     return false;
 }
 
-/* By its category; one of another building block is skipped with a line. */
-static enum fl_err open_by_category(struct gateway *gateway, const struct config_component *config,
-                                    struct fl_error *error)
+/* One of another building block is skipped with a line: the folder holds what other applications,
+ * or the same one beside another sidecar, need. */
+static enum fl_err skip_one(struct gateway *gateway, const struct config_component *config,
+                            struct fl_slice category, struct fl_error *error)
 {
-    struct fl_slice category = config_component_category(config);
-    if (fl_slice_eq_str(category, "pubsub"))
-        return open_one(gateway, config, GW_PUBSUB, error);
-    if (fl_slice_eq_str(category, "bindings"))
-        return open_one(gateway, config, GW_BINDING, error);
     if (!is_other_block(category))
         return fl_error_set(error, FL_ERR_INVALID, FL_CLASS_FATAL,
                             "process component %.*s error: incorrect type %.*s",
                             FL_SLICE_ARG(config->name), FL_SLICE_ARG(config->type));
     FL_WARN(gateway->log, SCOPE,
-            "Component %s is skipped: Fairlead serves pubsub and bindings components only",
+            "Component %s is skipped: Fairlead serves pubsub, bindings and secretstores components "
+            "only",
             config->log_name.data);
+    return FL_OK;
+}
+
+/* By what loading found out, and by its category. */
+static enum fl_err open_by_category(struct gateway *gateway, const struct config_component *config,
+                                    struct fl_error *error)
+{
+    struct fl_slice category = config_component_category(config);
+    if (config->standing == CONFIG_PARKED)
+        return FL_OK;
+    if (config->standing == CONFIG_BROKEN) {
+        count_init(gateway, GW_COMPONENT_INIT_TOTAL, config);
+        return fail_one(gateway, config, config->is_unknown ? "creation" : "init", config->trouble,
+                        error);
+    }
+    if (fl_slice_eq_str(category, "pubsub"))
+        return open_one(gateway, config, GW_PUBSUB, error);
+    if (fl_slice_eq_str(category, "bindings"))
+        return open_one(gateway, config, GW_BINDING, error);
+    if (!fl_slice_eq_str(category, "secretstores"))
+        return skip_one(gateway, config, category, error);
+    say_store(gateway, config);
     return FL_OK;
 }
 
@@ -133,6 +179,12 @@ struct gw_component *gw_component_find(const struct gateway *gateway, struct fl_
 struct gw_component *gw_binding_find(const struct gateway *gateway, struct fl_slice name)
 {
     return find(gateway, name, GW_BINDING);
+}
+
+bool gw_component_is_secret_store(const struct config_component *config)
+{
+    return fl_slice_eq_str(config_component_category(config), "secretstores") &&
+           config->standing == CONFIG_SOUND && !config_secret_store_is_absent(config->type);
 }
 
 void gw_components_close(struct gateway *gateway, int64_t deadline_at_ms)

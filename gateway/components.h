@@ -8,6 +8,7 @@
 #include "base/error.h"
 #include "base/slice.h"
 
+struct config_component;
 struct gateway;
 struct gw_component;
 
@@ -18,6 +19,9 @@ enum fl_err gw_components_open(struct gateway *gateway, struct fl_error *error) 
 /* The pub/sub component, or the binding, of that name; NULL when there is none. */
 struct gw_component *gw_component_find(const struct gateway *gateway, struct fl_slice name);
 struct gw_component *gw_binding_find(const struct gateway *gateway, struct fl_slice name);
+
+/* The component is a secret store, and an open one. */
+bool gw_component_is_secret_store(const struct config_component *config);
 
 /* Starts closing all; gw_components_are_closed tells when it is done. */
 void gw_components_close(struct gateway *gateway, int64_t deadline_at_ms);

@@ -8,6 +8,7 @@
 #include "config/component.h"
 #include "config/configuration.h"
 #include "config/resiliency.h"
+#include "config/resolve.h"
 #include "config/scopes.h"
 #include "config/subscription_resource.h"
 
@@ -26,7 +27,9 @@ static void check_component(const struct config_node *root, bool is_strict, stru
     if (err != FL_OK)
         return;
     FL_ASSERT(component.name.len > 0 && component.init_timeout_ms > 0);
-    if (config_component_resolve(&component, &identity, arena, notes, &error) != FL_OK)
+    const struct config_resolve how = {.identity = &identity, .arena = arena, .notes = notes};
+    config_components_resolve(&how, &component, 1);
+    if (component.standing != CONFIG_SOUND)
         return;
     for (size_t i = 0; i < component.metadata_count; i++)
         FL_ASSERT(component.metadata[i].value.data != NULL);

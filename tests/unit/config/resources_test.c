@@ -246,8 +246,8 @@ static void values_are_strings_as_daprd_makes_them(void **state)
                        "envRef: FL_TEST_PLAIN}, {name: j, envRef: FL_TEST_UNSET}, {name: k, "
                        "value: '{appID}-{namespace}'}, {name: A, value: last}, {value: nameless}, "
                        "{name: s, secretKeyRef: {name: one, key: k}}, {name: t, value: beside, "
-                       "secretKeyRef: {name: one}}]") "auth: {secretstore: vault}\n");
-    assert_int_equal(load(&f, true), FL_OK);
+                       "secretKeyRef: {name: one}}]"));
+    assert_int_equal(load(&f, false), FL_OK);
     static const char *const expected[][2] = {
         {"a", "last"},
         {"b", "true"},
@@ -269,17 +269,15 @@ static void values_are_strings_as_daprd_makes_them(void **state)
     const struct config_component *c = &f.resources.components[0];
     assert_int_equal(c->init_timeout_ms, 90000);
     assert_true(c->ignores_errors && c->has_namespace_tag);
-    assert_string_equal(c->secret_store.data, "vault");
     assert_string_equal(c->secrets[13].key.data, "k");
     assert_true(tells(&f, "x: h: the environment variable \"DAPR_FL_TEST\" may not be read"));
-    assert_true(tells(&f,
-                      "x: s: the secret \"one\" is not looked up, because secret stores are not "
-                      "part of this version; the value stays empty"));
+    assert_true(tells(&f, "x: s: the secret \"one\" is not looked up: the component has no "
+                          "auth.secretStore; the value stays empty"));
     assert_true(tells(&f, "x: t: the secret \"one\" is not looked up"));
     assert_null(config_component_find(c, "nothing"));
     config_resources_fini(&f.resources);
     setenv("DAPR_ENV_KEYS", "OTHER FL_TEST_QUOTED", 1);
-    assert_int_equal(load(&f, true), FL_OK);
+    assert_int_equal(load(&f, false), FL_OK);
     assert_string_equal(value_of(&f, "f"), "");
     assert_string_equal(value_of(&f, "g"), "good");
     unsetenv("DAPR_ENV_KEYS");
@@ -292,16 +290,11 @@ static void a_tag_without_a_value_fails_the_component(void **state)
     struct folder f;
     begin(&f);
     put(&f, "a.yaml", COMPONENT("x", ", metadata: [{name: a, value: '{podName}'}]"));
-    assert_int_equal(load(&f, false), FL_ERR_INVALID);
-    assert_non_null(strstr(f.error.text, "process component x error: [INIT_COMPONENT_FAILURE]: "
-                                         "initialization error occurred for x "
-                                         "(pubsub.in-memory/v1): "));
-    config_resources_fini(&f.resources);
-    put(&f, "a.yaml",
-        COMPONENT("x", ", ignoreErrors: true, metadata: [{name: a, value: '{podName}'}]"));
     assert_int_equal(load(&f, false), FL_OK);
-    shows(&f, "");
-    assert_true(tells(&f, "Ignoring error processing component: process component x error: "));
+    const struct config_component *c = &f.resources.components[0];
+    assert_int_equal(c->standing, CONFIG_BROKEN);
+    assert_non_null(strstr(c->trouble, "[INIT_COMPONENT_FAILURE]: initialization error occurred "
+                                       "for x (pubsub.in-memory/v1): "));
     end(&f);
 }
 
