@@ -13,9 +13,8 @@
 #include "base/buffer.h"
 #include "base/version.h"
 #include "config/flags.h"
-#include "config/scopes.h"
 #include "connectors/memory/memory.h"
-#include "gateway/consume_options.h"
+#include "gateway/manual.h"
 #include "gateway/metrics.h"
 
 static const char generated[] = "Printed by `make docs` from the program's own tables.\n\n";
@@ -58,51 +57,33 @@ static bool write_metrics(const char *folder)
     return write_file(folder, "metrics.md", &out);
 }
 
-static void print_table(const char *title, const struct config_option *rows, struct fl_buffer *out)
+static void print_section(const struct gw_manual_section *section, struct fl_buffer *out)
 {
-    if (!rows || !rows->name)
-        return;
-    fl_buffer_printf(out, "\n## %s\n\n", title);
-    config_options_print_markdown(rows, out);
-}
-
-static void print_consume_options(const struct connector_type *type, struct fl_buffer *out)
-{
-    for (const struct config_option *row = gw_consume_options; row->name; row++) {
-        bool is_refused = strcmp(row->name, "startFrom") == 0 && !type->traits.history;
-        fl_buffer_printf(out, "| `%s` | %s |\n", row->name,
-                         is_refused ? "Refused: this component keeps no history to start in."
-                                    : row->help);
-    }
-}
-
-static void print_common(const struct connector_type *type, struct fl_buffer *out)
-{
-    fl_buffer_append_str(out, "\n## Known to every pub/sub component\n\n| key | meaning |\n"
-                              "|---|---|\n");
-    for (const struct config_option *row = config_scope_options; row->name; row++)
-        fl_buffer_printf(out, "| `%s` | %s |\n", row->name, row->help);
-    fl_buffer_printf(out, "| `consumerID` | %s |\n",
-                     type->traits.competes
-                         ? "The consumer group; not given or empty: the application id."
-                         : "Accepted; this component has no consumer groups.");
-    print_consume_options(type, out);
-    fl_buffer_append_str(out,
-                         "\n`consumerMode` and `startFrom` may also stand in the metadata of a "
-                         "Subscription, where they count before the component's.\n");
+    fl_buffer_printf(out, "\n## %s\n\n", section->title);
+    if (section->rows)
+        config_options_print_markdown(section->rows, out);
+    if (section->line_count)
+        fl_buffer_append_str(out, "| key | meaning |\n|---|---|\n");
+    for (size_t i = 0; i < section->line_count; i++)
+        fl_buffer_printf(out, "| `%s` | %s |\n", section->lines[i].name, section->lines[i].help);
+    if (section->closing)
+        fl_buffer_printf(out, "\n%s\n", section->closing);
 }
 
 static bool write_options(const char *folder, const char *name, const struct connector_type *type)
 {
     struct fl_buffer out = {0}, file = {0};
+    struct gw_manual manual;
     fl_buffer_printf(&out, "# %s\n\n%s\n\n%s", name, type->summary, generated);
     out.len--; /* each table begins with an empty line */
-    print_table("Component metadata", type->component_options, &out);
-    print_table("Metadata of a publish", type->publish_options, &out);
-    print_table("Metadata of a subscription", type->subscribe_options, &out);
-    print_table("Metadata of an invocation", type->invoke_options, &out);
-    if (strncmp(name, "pubsub.", 7) == 0)
-        print_common(type, &out);
+    if (type->operations) {
+        fl_buffer_append_str(&out, "\nOperations: ");
+        gw_manual_operations(type, &out);
+        fl_buffer_append_str(&out, "\n");
+    }
+    gw_manual_make(name, type, &manual);
+    for (size_t i = 0; i < manual.section_count; i++)
+        print_section(&manual.sections[i], &out);
     fl_buffer_printf(&file, "options/%s.md", name);
     bool is_written = write_file(folder, fl_buffer_cstr(&file), &out);
     fl_buffer_fini(&file);
@@ -218,12 +199,16 @@ static const char man_head[] =
     ".B fairlead run\n[FLAGS] [\\-\\-] [COMMAND [ARGUMENT ...]]\n.br\n"
     ".B fairlead publish\n[FLAGS] TOPIC [DATA | \\-]\n.br\n"
     ".B fairlead peek\n[FLAGS] TOPIC\n.br\n"
+    ".B fairlead check\n[FLAGS] [FOLDER ...]\n.br\n"
+    ".B fairlead options\n[FLAGS] [TYPE]\n.br\n"
+    ".B fairlead completion\nbash | zsh | fish\n.br\n"
     ".B fairlead help\n[COMMAND]\n.br\n"
     ".B fairlead version\n"
     ".SH DESCRIPTION\n"
     "Applications publish and receive CloudEvents over plain HTTP; connectors speak to messaging\n"
     "systems. It takes the place of Dapr's sidecar where messaging is concerned: the same flags,\n"
-    "resource files, endpoints and envelope.\n"
+    "resource files, endpoints and envelope. Under the name daprd it has daprd's command line and\n"
+    "no other, and is taken by the command line of Dapr as its runtime.\n"
     ".PP\n"
     "It reads resource files once at start, listens, waits for the application's port, asks the\n"
     "application what it subscribes (GET /dapr/subscribe), and then serves until it is told to\n"
@@ -242,6 +227,10 @@ static const char man_tail[] =
     "metrics.\n"
     ".TP\n.BR XDG_STATE_HOME \", \" HOME\n"
     "Where files of connectors are kept unless \\-\\-data\\-dir says so.\n"
+    ".TP\n.BR APP_ID \", \" APP_PORT \", \" DAPR_HTTP_PORT \", \" DAPR_GRPC_PORT \", \" "
+    "DAPR_METRICS_PORT\n"
+    "Of fairlead run what the flags of these names are when they are not given. A port that is\n"
+    "taken is replaced by another one.\n"
     ".TP\n.B DAPR_ENV_KEYS\n"
     "Space\\-separated names of variables that envRef in resource files may read; not set: any.\n"
     ".SH SIGNALS\n"
@@ -252,6 +241,9 @@ static const char man_tail[] =
     "Stop in order and start again in the same process, with all files read anew; of fairlead "
     "run,\n"
     "stop.\n"
+    ".TP\n.B SIGUSR1\n"
+    "Write the state of components, subscriptions, bindings, circuit breakers and bounds to the\n"
+    "log.\n"
     ".SH EXIT STATUS\n"
     "0 after an orderly stop; 1 after a failure, or when the grace period ran out; 2 for a bad\n"
     "command line. Subcommands say theirs above; fairlead run has its command's.\n";
