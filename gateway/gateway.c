@@ -185,7 +185,7 @@ static void stop(struct gateway *gateway)
     gw_app_fini(&gateway->app);
     gw_metrics_port_stop(gateway);
     gw_components_free(gateway);
-    gw_policies_fini(gateway);
+    gw_breakers_fini(gateway);
     gw_topic_cache_clear(gateway);
     connector_registry_free(&gateway->registry);
     if (gateway->publishing.waits.loop)

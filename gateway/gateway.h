@@ -59,7 +59,7 @@ struct gateway {
     struct gw_component **components;
     size_t component_count, pubsub_count;
     struct fl_map components_by_name;
-    struct gw_policies policies;
+    struct gw_breakers breakers;
     struct fl_map topics_by_path;
     struct gw_publishing publishing;
     struct gw_app app;

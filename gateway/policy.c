@@ -3,7 +3,7 @@
 
 #include <stdio.h>
 
-#include "base/alloc.h"
+#include "base/buffer.h"
 #include "gateway/duration.h"
 #include "gateway/gateway.h"
 #include "gateway/metrics.h"
@@ -12,13 +12,6 @@
 #define SCOPE "dapr.runtime.resiliency"
 
 enum { LOG_INTERVAL_MS = 1000 };
-
-/* A breaker with the component that it guards. */
-struct named_breaker {
-    struct gw_breaker breaker;
-    struct gateway *gateway;
-    struct fl_slice component;
-};
 
 static int64_t now_ms(const struct gw_policy *policy)
 {
@@ -49,72 +42,72 @@ static void fill_labels(const struct gw_policy *policy, const char *kind, const 
     labels[5] = fl_slice_str(target);
 }
 
-static void count(const struct gw_policy *policy, enum gw_metric metric, const char *kind,
-                  const char *status)
+static struct gw_counter *counter(const struct gw_policy *policy, enum gw_metric metric,
+                                  const char *kind, const char *status)
 {
     char target[TARGET_BYTES];
     struct fl_slice labels[LABELS];
     fill_labels(policy, kind, status, target, labels);
-    gw_counter_add(gw_metrics_counter(policy->gateway->metrics, metric, labels), 1);
+    return gw_metrics_counter(policy->gateway->metrics, metric, labels);
+}
+
+static void count_activation(const struct gw_policy *policy, const char *kind, const char *status)
+{
+    gw_counter_add(counter(policy, GW_RESILIENCY_ACTIVATIONS_TOTAL, kind, status), 1);
+}
+
+static void count_look_up(const struct gw_policy *policy, struct gw_counter **series,
+                          const char *kind, const char *status)
+{
+    if (!*series)
+        *series = counter(policy, GW_RESILIENCY_COUNT, kind, status);
+    gw_counter_add(*series, 1);
+}
+
+/* In the order of enum gw_breaker_state. */
+static const char *const state_names[GW_POLICY_STATES] = {"closed", "half-open", "open", "unknown"};
+
+static void resolve_states(struct gw_policy *policy)
+{
+    for (size_t i = 0; i < GW_POLICY_STATES; i++) {
+        char target[TARGET_BYTES];
+        struct fl_slice labels[LABELS];
+        fill_labels(policy, "circuitbreaker", state_names[i], target, labels);
+        policy->states[i] =
+            gw_metrics_gauge(policy->gateway->metrics, GW_RESILIENCY_CB_STATE, labels);
+    }
 }
 
 /* Of the four series the one of the present state is 1. */
-static void show_state(const struct gw_policy *policy, const char *present)
+static void count_breaker(struct gw_policy *policy)
 {
-    static const char *const names[] = {"closed", "half-open", "open", "unknown"};
-    for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
-        char target[TARGET_BYTES];
-        struct fl_slice labels[LABELS];
-        fill_labels(policy, "circuitbreaker", names[i], target, labels);
-        gw_gauge_set(gw_metrics_gauge(policy->gateway->metrics, GW_RESILIENCY_CB_STATE, labels),
-                     names[i] == present || strcmp(names[i], present) == 0);
-    }
+    size_t present = gw_breaker_state(policy->breaker, now_ms(policy));
+    count_look_up(policy, &policy->breakers[present], "circuitbreaker", state_names[present]);
+    if (!policy->states[0])
+        resolve_states(policy);
+    for (size_t i = 0; i < GW_POLICY_STATES; i++)
+        gw_gauge_set(policy->states[i], i == present);
 }
 
-static const char *state_of(const struct gw_policy *policy)
+static void find_breaker(struct gw_policy *policy)
 {
-    return gw_breaker_state_name(gw_breaker_state(policy->breaker, now_ms(policy)));
+    if (policy->config.breaker && !policy->breaker)
+        policy->breaker =
+            gw_breakers_get(policy->gateway, policy->component, policy->config.breaker);
 }
 
-void gw_policy_count(const struct gw_policy *policy)
+void gw_policy_count(struct gw_policy *policy)
 {
+    find_breaker(policy);
     if (policy->config.timeout_ms)
-        count(policy, GW_RESILIENCY_COUNT, "timeout", "");
+        count_look_up(policy, &policy->timeouts, "timeout", "");
     if (policy->config.retry)
-        count(policy, GW_RESILIENCY_COUNT, "retry", "");
-    if (policy->breaker) {
-        count(policy, GW_RESILIENCY_COUNT, "circuitbreaker", state_of(policy));
-        show_state(policy, state_of(policy));
-    }
+        count_look_up(policy, &policy->retries, "retry", "");
+    if (policy->breaker)
+        count_breaker(policy);
 }
 
 /* --- look-up --- */
-
-static void on_changed(struct gw_breaker *breaker, enum gw_breaker_state before)
-{
-    struct named_breaker *named = breaker->context;
-    FL_INFO(named->gateway->log, SCOPE, "Circuit breaker \"%.*s-%.*s\" changed state from %s to %s",
-            FL_SLICE_ARG(breaker->config->name), FL_SLICE_ARG(named->component),
-            gw_breaker_state_name(before), gw_breaker_state_name(breaker->state));
-}
-
-/* One for each component, of the kind that was named first. */
-static struct gw_breaker *breaker_of(struct gateway *gateway, struct fl_slice component,
-                                     const struct config_breaker *config)
-{
-    struct fl_map *all = &gateway->policies.breakers;
-    struct named_breaker *named = fl_map_find(all, component);
-    if (!named) {
-        named = fl_zalloc(sizeof *named);
-        gw_breaker_init(&named->breaker, config, net_loop_now_ms(gateway->loop));
-        named->breaker.changed = on_changed;
-        named->breaker.context = named;
-        named->gateway = gateway;
-        named->component = component;
-        fl_map_set(all, component, named);
-    }
-    return &named->breaker;
-}
 
 void gw_policy_resolve(struct gateway *gateway, struct fl_slice component,
                        enum config_direction direction, enum config_category category,
@@ -127,41 +120,24 @@ void gw_policy_resolve(struct gateway *gateway, struct fl_slice component,
                                  .component = component,
                                  .direction = direction,
                                  .category = category};
-    if (config.breaker)
-        policy->breaker = breaker_of(gateway, component, config.breaker);
-}
-
-void gw_policies_fini(struct gateway *gateway)
-{
-    struct fl_map *all = &gateway->policies.breakers;
-    uint32_t at = 0;
-    struct fl_slice name;
-    for (void *named; fl_map_next(all, &at, &name, &named);)
-        fl_free(named);
-    fl_map_fini(all);
-}
-
-void gw_policies_each_breaker(struct gateway *gateway, gw_breaker_visit_fn *visit, void *context)
-{
-    uint32_t at = 0;
-    struct fl_slice name;
-    for (void *named; fl_map_next(&gateway->policies.breakers, &at, &name, &named);)
-        visit(context, name, &((struct named_breaker *)named)->breaker);
 }
 
 /* --- attempts --- */
 
 const char *gw_policy_begin(struct gw_policy *policy, struct gw_policy_run *run)
 {
+    int64_t now = now_ms(policy);
+    if (run->began_ms == 0)
+        run->began_ms = now;
     run->is_admitted = false;
+    find_breaker(policy);
     if (!policy->breaker)
         return NULL;
-    switch (gw_breaker_admit(policy->breaker, now_ms(policy), &run->epoch)) {
+    switch (gw_breaker_admit(policy->breaker, now, &run->epoch)) {
     case GW_ADMITTED:
         run->is_admitted = true;
         return NULL;
     case GW_REFUSED_OPEN:
-        count(policy, GW_RESILIENCY_ACTIVATIONS_TOTAL, "circuitbreaker", "open");
         return "circuit breaker is open";
     case GW_REFUSED_TOO_MANY:
         break;
@@ -178,25 +154,35 @@ static void tell_breaker(struct gw_policy *policy, struct gw_policy_run *run,
     if (!run->is_admitted)
         return;
     run->is_admitted = false;
-    enum gw_breaker_state before = policy->breaker->state;
-    verdict(policy->breaker, now_ms(policy), run->epoch);
-    if (policy->breaker->state != before)
-        count(policy, GW_RESILIENCY_ACTIVATIONS_TOTAL, "circuitbreaker", state_of(policy));
+    struct gw_breaker *breaker = policy->breaker;
+    enum gw_breaker_state before = breaker->state;
+    verdict(breaker, now_ms(policy), run->epoch);
+    if (breaker->state != before)
+        count_activation(policy, "circuitbreaker", gw_breaker_state_name(breaker->state));
 }
 
-static void log_recovery(const struct gw_policy *policy, const struct gw_policy_run *run)
+static const char *operation_of(const struct gw_policy *policy)
 {
-    FL_DEBUG(policy->gateway->log, SCOPE,
-             "Recovered processing operation component[%.*s] %s after %u attempts",
-             FL_SLICE_ARG(policy->component),
-             policy->direction == CONFIG_INBOUND ? "input" : "output", run->failures + 1);
+    return policy->direction == CONFIG_INBOUND ? "input" : "output";
+}
+
+/* Whether it is time for another line of a kind; notes that it comes. */
+static bool may_tell(const struct gw_policy *policy, int64_t *told_ms)
+{
+    int64_t now = now_ms(policy);
+    if (*told_ms && now - *told_ms < LOG_INTERVAL_MS)
+        return false;
+    *told_ms = now;
+    return true;
 }
 
 void gw_policy_succeeded(struct gw_policy *policy, struct gw_policy_run *run)
 {
     tell_breaker(policy, run, gw_breaker_succeeded);
-    if (run->failures)
-        log_recovery(policy, run);
+    if (run->failures && may_tell(policy, &policy->told_recovery_ms))
+        FL_INFO(policy->gateway->log, SCOPE,
+                "Recovered processing operation component[%.*s] %s after %u attempts",
+                FL_SLICE_ARG(policy->component), operation_of(policy), run->failures + 1);
 }
 
 void gw_policy_rejected(struct gw_policy *policy, struct gw_policy_run *run)
@@ -206,50 +192,68 @@ void gw_policy_rejected(struct gw_policy *policy, struct gw_policy_run *run)
 
 void gw_policy_withdrew(struct gw_policy *policy, struct gw_policy_run *run)
 {
+    if (!run->is_admitted)
+        return;
     tell_breaker(policy, run, gw_breaker_withdrew);
+    gw_breaker_serve_line(policy->breaker);
 }
 
-static void log_retry(struct gw_policy *policy, int64_t wait_ms)
+static void tell_retry(struct gw_policy *policy, int64_t wait_ms)
 {
-    int64_t now = now_ms(policy);
-    if (policy->logged_ms && now - policy->logged_ms < LOG_INTERVAL_MS)
+    if (!may_tell(policy, &policy->told_retry_ms))
         return;
-    policy->logged_ms = now;
     struct fl_buffer wait = {0};
     gw_duration_append(&wait, wait_ms);
     FL_INFO(policy->gateway->log, SCOPE,
             "Error processing operation component[%.*s] %s. Retrying in %s…",
-            FL_SLICE_ARG(policy->component),
-            policy->direction == CONFIG_INBOUND ? "input" : "output", fl_buffer_cstr(&wait));
+            FL_SLICE_ARG(policy->component), operation_of(policy), fl_buffer_cstr(&wait));
     fl_buffer_fini(&wait);
+}
+
+static void count_once(const struct gw_policy *policy, const char *kind, bool *is_counted)
+{
+    if (!*is_counted)
+        count_activation(policy, kind, "");
+    *is_counted = true;
+}
+
+void gw_policy_failed_finally(struct gw_policy *policy, struct gw_policy_run *run, bool was_timeout)
+{
+    tell_breaker(policy, run, gw_breaker_failed);
+    if (was_timeout && policy->config.timeout_ms)
+        count_once(policy, "timeout", &run->counted_timeout);
+    run->failures++;
 }
 
 int64_t gw_policy_failed(struct gw_policy *policy, struct gw_policy_run *run, int http_status,
                          bool was_timeout)
 {
-    int64_t now = now_ms(policy);
-    tell_breaker(policy, run, gw_breaker_failed);
-    if (was_timeout && !run->counted_timeout) {
-        count(policy, GW_RESILIENCY_ACTIVATIONS_TOTAL, "timeout", "");
-        run->counted_timeout = true;
-    }
+    gw_policy_failed_finally(policy, run, was_timeout);
     if (!policy->config.retry)
         return -1;
-    if (run->failures++ == 0)
-        run->began_ms = now;
-    int64_t wait = gw_retry_policy_wait_ms(policy->config.retry, run->failures, now - run->began_ms,
-                                           http_status);
+    int64_t wait = gw_retry_policy_wait_ms(policy->config.retry, run->failures,
+                                           now_ms(policy) - run->began_ms, http_status);
     if (wait < 0)
         return -1;
-    if (!run->counted_retry)
-        count(policy, GW_RESILIENCY_ACTIVATIONS_TOTAL, "retry", "");
-    run->counted_retry = true;
-    log_retry(policy, wait);
+    count_once(policy, "retry", &run->counted_retry);
+    tell_retry(policy, wait);
     return wait;
 }
+
+/* --- refused --- */
 
 int64_t gw_policy_refused_ms(const struct gw_policy *policy)
 {
     int64_t wait = policy->breaker ? gw_breaker_wait_ms(policy->breaker, now_ms(policy)) : 0;
     return wait > 0 ? wait : 1;
+}
+
+void gw_policy_wait(struct gw_policy *policy, struct gw_waiter *waiter)
+{
+    gw_breaker_wait(policy->breaker, waiter);
+}
+
+void gw_policy_leave(struct gw_waiter *waiter)
+{
+    gw_breaker_leave(waiter);
 }
