@@ -54,4 +54,8 @@ enum fl_err config_loader_go_on(struct config_loader *loader, enum fl_err err) F
 bool config_loader_is_in_scope(const struct config_loader *loader,
                                const struct config_list *scopes);
 
+/* Whether one application may get both of two resources that are in scope. */
+bool config_loader_can_meet(const struct config_loader *loader, const struct config_list *a,
+                            const struct config_list *b);
+
 #endif

@@ -55,7 +55,19 @@ static bool is_in_namespace(const struct config_loader *l, struct fl_slice names
 
 bool config_loader_is_in_scope(const struct config_loader *l, const struct config_list *scopes)
 {
-    return scopes->count == 0 || config_list_has(scopes, l->how->identity.app_id);
+    return scopes->count == 0 || l->how->takes_all_scopes ||
+           config_list_has(scopes, l->how->identity.app_id);
+}
+
+bool config_loader_can_meet(const struct config_loader *l, const struct config_list *a,
+                            const struct config_list *b)
+{
+    if (!l->how->takes_all_scopes || a->count == 0 || b->count == 0)
+        return true;
+    for (size_t i = 0; i < a->count; i++)
+        if (config_list_has(b, a->items[i]))
+            return true;
+    return false;
 }
 
 /* Doubles the room of an array of `size`-byte items when it is full. */
@@ -113,7 +125,7 @@ static enum fl_err on_component(struct config_loader *l, const struct config_nod
     if (!is_in_namespace(l, component.namespace))
         return FL_OK;
     const struct config_component *existing = fl_map_find(&l->names, component.name);
-    if (existing)
+    if (existing && config_loader_can_meet(l, &existing->scopes, &component.scopes))
         return refuse_duplicate(l, &component, existing);
     if (!config_loader_is_in_scope(l, &component.scopes) || is_denied(l, &component))
         return FL_OK;

@@ -180,7 +180,7 @@ static enum fl_err add_if_first(struct config_loader *l, struct fl_map *seen,
     struct fl_slice key = config_subscription_key(subscription, &l->scratch);
     const struct config_subscription *first = fl_map_find(seen, key);
     struct config_reader reader = config_loader_reader(l);
-    if (first)
+    if (first && config_loader_can_meet(l, &first->scopes, &subscription->scopes))
         return config_field_doubt(&reader, l->error,
                                   "%s:%u: the Subscription \"%.*s\" has no effect: \"%.*s\" at "
                                   "%s:%u comes first for topic \"%.*s\" of pubsub \"%.*s\"",

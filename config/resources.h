@@ -38,7 +38,8 @@ struct config_load {
     const struct config_configuration *configuration; /* deny list, HotReload; NULL: defaults */
     bool makes_default;                               /* a component that no file declares */
     bool is_strict;
-    bool keeps_errors; /* of what is not a bound: into the notes, and the load goes on */
+    bool takes_all_scopes; /* of every application, in place of the identity's */
+    bool keeps_errors;     /* of what is not a bound: into the notes, and the load goes on */
 };
 
 /* The component that `makes_default` makes; it has no metadata. */
