@@ -3,6 +3,7 @@
 
 #include "gateway/component.h"
 #include "gateway/gateway.h"
+#include "gateway/publish_policy.h"
 
 static void stop_waiting(struct gw_publish *publish)
 {
@@ -29,6 +30,13 @@ void gw_publish_finish(struct gw_publish *publish, const struct gw_publish_resul
     publish->done(publish, result);
 }
 
+static void leave_room_line(struct gw_publish *publish)
+{
+    struct gateway *gateway = publish->gateway;
+    fl_budget_leave(&gateway->budget, &publish->wish);
+    fl_budget_release_waiting(&gateway->budget, publish->waiting_bytes);
+}
+
 static void on_wait_over(struct net_deadline *deadline)
 {
     struct gw_publish *publish = FL_CONTAINER(deadline, struct gw_publish, wait);
@@ -39,8 +47,7 @@ static void on_wait_over(struct net_deadline *deadline)
     gateway->publishing.waiting_count--;
     publish->component->waiting_count--;
     if (waits_for_room) {
-        fl_budget_leave(&gateway->budget, &publish->wish);
-        fl_budget_release_waiting(&gateway->budget, publish->waiting_bytes);
+        leave_room_line(publish);
         result.text = "the memory bound (--max-memory) is reached";
     } else if (!publish->component->is_up) {
         result = (struct gw_publish_result){FL_ERR_CLOSED, FL_CLASS_RETRY,
@@ -72,6 +79,10 @@ enum fl_err gw_publish_start(struct gateway *gateway, struct gw_publish *publish
     fl_list_init(&publish->link);
     net_deadline_init(&publish->wait);
     publish->gateway = gateway;
+    if (publish->component->outbound.config.is_set && !publish->is_attempt) {
+        gw_publish_policy_start(gateway, publish, event);
+        return FL_OK;
+    }
     if (!publish->is_urgent && gateway->publishing.waiting_count >= GW_MOST_WAITING_PUBLISHES)
         return FL_ERR_TOO_LARGE;
     if ((*event)->budget || publish->is_urgent) {
@@ -98,11 +109,16 @@ enum fl_err gw_publish_start(struct gateway *gateway, struct gw_publish *publish
 
 bool gw_publish_withdraw(struct gw_publish *publish)
 {
-    if (publish->state != GW_PUBLISH_IN_LINE)
+    if (publish->state == GW_PUBLISH_UNDER_POLICY)
+        return gw_publish_policy_withdraw(&publish->operation);
+    if (publish->state != GW_PUBLISH_IN_LINE && publish->state != GW_PUBLISH_WAITS_FOR_ROOM)
         return false;
     stop_waiting(publish);
+    if (publish->state == GW_PUBLISH_WAITS_FOR_ROOM)
+        leave_room_line(publish);
+    else
+        publish->component->line_count--;
     fl_list_remove(&publish->link);
-    publish->component->line_count--;
     publish->state = GW_PUBLISH_IDLE;
     ce_event_release(&publish->event);
     return true;
@@ -126,6 +142,12 @@ void gw_publishing_init(struct gateway *gateway)
     int64_t wait_ms = gateway->flags->publish_wait_ms;
     net_deadlines_init(&gateway->publishing.waits, gateway->loop, wait_ms > 0 ? wait_ms : 1,
                        on_wait_over);
+    fl_list_init(&gateway->publishing.retrying);
+}
+
+void gw_publishing_stop(struct gateway *gateway)
+{
+    gw_publish_policy_stop(gateway);
 }
 
 void gw_publishing_fini(struct gateway *gateway)

@@ -35,7 +35,8 @@ enum gw_publish_state {
     GW_PUBLISH_IDLE,
     GW_PUBLISH_WAITS_FOR_ROOM,
     GW_PUBLISH_IN_LINE,
-    GW_PUBLISH_SENT
+    GW_PUBLISH_SENT,
+    GW_PUBLISH_UNDER_POLICY, /* its attempts go through the states above */
 };
 
 /* Embedded in its owner, zeroed. */
@@ -50,6 +51,8 @@ struct gw_publish {
     struct fl_budget_wish wish;
     size_t waiting_bytes;
     enum gw_publish_state state;
+    bool is_attempt;                        /* of publish_policy.c */
+    struct gw_publish_operation *operation; /* of one under a policy */
     bool is_urgent; /* a dead letter: does not wait for room, has no wait limit; its owner withdraws
                        it when the component goes down */
     gw_publish_done_fn *done;
@@ -57,21 +60,27 @@ struct gw_publish {
 
 struct gw_publishing {
     struct net_deadlines waits;
-    size_t waiting_count; /* for room or in line beyond a turn */
+    size_t waiting_count;    /* for room, in line beyond a turn, or for the next attempt */
+    struct fl_list retrying; /* those that wait for their next attempt */
 };
 
 void gw_publishing_init(struct gateway *gateway);
 void gw_publishing_fini(struct gateway *gateway);
 
-/* Starts; `event` is taken. `done` is called later, never from inside. Set component, topic,
+/* Starts; `event` is taken. Where the component has an outbound policy, this is one operation under
+ * it. `done` is called later, never from inside. Set component, topic,
  * partition_key and done before. An event that is not charged to the budget (its `budget` is NULL)
  * waits for room first. FL_ERR_TOO_LARGE: too many wait already, or they hold too much; nothing was
  * taken. */
 enum fl_err gw_publish_start(struct gateway *gateway, struct gw_publish *publish,
                              struct ce_event **event) FL_MUST_USE;
 
-/* Takes back one that is in line and not sent; `done` is not called. False: it is not in line. */
+/* Takes back one that was not sent; `done` is not called. False: it was sent, or is not under way.
+ */
 bool gw_publish_withdraw(struct gw_publish *publish);
+
+/* The process stops: nobody waits for another attempt. */
+void gw_publishing_stop(struct gateway *gateway);
 
 /* For the component: the connector took it, or answered. */
 void gw_publish_sent(struct gw_publish *publish);

@@ -97,6 +97,7 @@ void gw_shutdown_begin(struct gateway *gateway)
     }
     gw_app_stop(&gateway->app);
     gw_subscriptions_stop(gateway);
+    gw_publishing_stop(gateway);
     gw_api_stop(gateway);
     gw_shutdown_check(gateway);
 }

@@ -7,6 +7,9 @@
  *   down MS       the connection is lost, and comes back after MS milliseconds
  *   stall A B     no publish is taken; A milliseconds later the connection is lost for B more
  *   revoke LANE   the lane goes to somebody else
+ *   fail N        the next N publishes fail and may be tried again
+ *   no N          the next N publishes will never be taken
+ *   later N MS    the next N publishes are answered after MS milliseconds
  *
  * A message with the metadata partitionKey=N is of lane N. Everything that the gateway says is one
  * line of the log that begins with "story:".
@@ -39,6 +42,7 @@ struct story {
     struct net_task task;
     struct net_timer up_timer, down_timer, late_timer;
     long down_ms;
+    long failing, refusing, late, late_ms; /* publishes to come */
     bool is_up, is_closing, is_stalled;
     uint32_t last_number, generation;
     struct message messages[MOST_MESSAGES];
@@ -180,6 +184,14 @@ static void obey(struct story *story, struct fl_slice order)
         go_down(story, number);
     if (text[0] == 's')
         stall(story, number, other);
+    if (text[0] == 'f')
+        story->failing = number;
+    if (text[0] == 'n')
+        story->refusing = number;
+    if (text[0] == 'l') {
+        story->late = number;
+        story->late_ms = other;
+    }
     for (size_t i = 0; text[0] == 'r' && i < story->subscription_count; i++)
         back(story)->revoked(&story->connector, story->subscriptions[i], (uint64_t)number, 0);
 }
@@ -214,20 +226,63 @@ static void store(struct story *story, const struct connector_publish *item)
     }
 }
 
+struct later {
+    struct net_timer timer;
+    struct story *story;
+    struct connector_published answer;
+};
+
+static void on_later(struct net_timer *timer)
+{
+    struct later *later = FL_CONTAINER(timer, struct later, timer);
+    back(later->story)->published(&later->story->connector, &later->answer, 1);
+    fl_free(later);
+}
+
+static void answer_later(struct story *story, void *token)
+{
+    struct later *later = fl_zalloc(sizeof *later);
+    later->timer.expired = on_later;
+    later->story = story;
+    later->answer.token = token;
+    story->late--;
+    net_timer_start(story->connector.host->loop, &later->timer,
+                    net_loop_now_ms(story->connector.host->loop) + story->late_ms);
+}
+
+/* What was ordered for this publish; true: it is stored. */
+static bool answer(struct story *story, void *token)
+{
+    struct connector_published answer = {.token = token};
+    if (story->late > 0) {
+        answer_later(story, token);
+        return true;
+    }
+    if (story->failing > 0 || story->refusing > 0) {
+        answer.code = FL_ERR_REFUSED;
+        answer.class = story->failing > 0 ? FL_CLASS_RETRY : FL_CLASS_REJECT;
+        answer.text = "the story says no";
+        story->failing > 0 ? story->failing-- : story->refusing--;
+    }
+    story->published[story->published_count++] = answer;
+    return answer.code == FL_OK;
+}
+
 static size_t publish(struct connector *connector, const struct connector_publish *items,
                       size_t count)
 {
     struct story *story = story_of(connector);
     size_t taken = 0;
     for (; taken < count && !story->is_stalled && story->published_count < MOST_ANSWERS; taken++) {
-        story->published[story->published_count++] =
-            (struct connector_published){.token = items[taken].token};
         SAY(story, "publish %.*s metadata %zu", FL_SLICE_ARG(items[taken].topic),
             items[taken].event->metadata_count);
         if (!fl_slice_eq_str(items[taken].topic, "control")) {
-            store(story, &items[taken]);
+            if (answer(story, items[taken].token))
+                store(story, &items[taken]);
             continue;
         }
+        story->published[story->published_count++] =
+            (struct connector_published){.token = items[taken].token};
         struct order *order = fl_zalloc(sizeof *order);
         order->task.run = on_order;
         order->story = story;
