@@ -191,13 +191,16 @@ static void keep_metadata(const struct config_reader *reader, const struct spec 
 {
     size_t count = spec->metadata.count;
     const struct config_node *map = config_node_find(node, "metadata");
+    struct config_node_pair *pairs = NULL; /* in the order of the row that was read */
+    if (map)
+        (void)config_node_unique_pairs(map, reader->arena, &pairs);
     subscription->metadata = FL_ARENA_ARRAY(reader->arena, struct config_value, count + 1);
     subscription->metadata_count = count;
     for (size_t i = 0; i < count; i++)
         subscription->metadata[i] = (struct config_value){.name = spec->metadata.items[i].name,
                                                           .value = spec->metadata.items[i].value,
                                                           .file = node->file,
-                                                          .line = map ? map->line : node->line};
+                                                          .line = pairs[i].line};
     if (count)
         qsort(subscription->metadata, count, sizeof *subscription->metadata, by_name);
 }
@@ -221,6 +224,55 @@ static enum fl_err read_spec(const struct place *place, const struct config_node
     return FL_OK;
 }
 
+/* --- what daprd takes and nobody can mean --- */
+
+static enum fl_err doubt_field(const struct place *place, const struct config_node *root,
+                               const char *field, const char *what, struct fl_error *error)
+{
+    const struct config_node *spec = config_node_find(root, "spec");
+    const struct config_node *node = config_node_find(spec, field);
+    uint32_t line = node ? node->line : spec ? spec->line : root->line;
+    return config_field_doubt(place->reader, error, "%s:%u: spec.%s %s", root->file, line, field,
+                              what);
+}
+
+static enum fl_err doubt_rules(const struct place *place, const struct config_node *root,
+                               const struct config_subscription *subscription, bool is_v1,
+                               struct fl_error *error)
+{
+    if (subscription->rule_count == 0)
+        return doubt_field(place, root, is_v1 ? "route" : "routes",
+                           "is missing or empty: every message of the topic is dropped", error);
+    for (size_t i = 0; i < subscription->rule_count; i++) {
+        char what[120];
+        if (subscription->rules[i].path.len)
+            continue;
+        snprintf(what, sizeof what, "has no path in rule %zu: its messages are sent to \"/\"", i);
+        enum fl_err err = doubt_field(place, root, "routes", what, error);
+        if (err != FL_OK)
+            return err;
+    }
+    return FL_OK;
+}
+
+static enum fl_err doubt_sense(const struct place *place, const struct config_node *root,
+                               const struct config_subscription *subscription, bool is_v1,
+                               struct fl_error *error)
+{
+    enum fl_err err = FL_OK;
+    if (subscription->pubsub.len == 0)
+        err = doubt_field(place, root, "pubsubname",
+                          "is missing or empty: the subscription has no effect", error);
+    if (err == FL_OK && subscription->topic.len == 0)
+        err = doubt_field(place, root, "topic",
+                          "is missing or empty: the subscription has no effect", error);
+    if (err == FL_OK && subscription->dead_letter_topic.len &&
+        fl_slice_eq(subscription->dead_letter_topic, subscription->topic))
+        err = doubt_field(place, root, "deadLetterTopic",
+                          "is the topic itself: what fails comes back for ever", error);
+    return err == FL_OK ? doubt_rules(place, root, subscription, is_v1, error) : err;
+}
+
 /* --- declared --------------------------------------------------------------------------------- */
 
 enum fl_err config_subscription_decode(const struct config_node *root, bool is_v1,
@@ -238,6 +290,8 @@ enum fl_err config_subscription_decode(const struct config_node *root, bool is_v
         err = config_resource_head_read(&reader, root, &document.head, error);
     if (err == FL_OK)
         err = read_spec(&place, document.spec, is_v1 ? v1_fields : v2_fields, &got, error);
+    if (err == FL_OK)
+        err = doubt_sense(&place, root, &got, is_v1, error);
     if (err != FL_OK)
         return err;
     got.name = document.head.name;

@@ -6,6 +6,10 @@
 #include "gateway/consume_options.h"
 
 #include "cloudevents/timestamp.h"
+#include "config/quantity.h"
+#include "config/spelling.h"
+
+#define SCOPE "dapr.runtime.processor.subscription"
 
 struct given {
     int mode;
@@ -67,16 +71,23 @@ static bool parse_start(struct fl_slice text, struct gw_consume *consume)
     return true;
 }
 
+/* "FILE:LINE: OWNER: ", each part only when known. */
+static void print_place(const struct config_value *value, const struct config_bind *how,
+                        struct fl_buffer *text)
+{
+    if (value->file && value->line)
+        fl_buffer_printf(text, "%s:%u: ", value->file, value->line);
+    else if (value->file)
+        fl_buffer_printf(text, "%s: ", value->file);
+    if (how->owner)
+        fl_buffer_printf(text, "%s: ", how->owner);
+}
+
 static enum fl_err refuse(const struct config_value *value, const struct config_bind *how,
                           enum fl_err code, const char *accepted, struct fl_error *error)
 {
     struct fl_buffer text = {0};
-    if (value->file && value->line)
-        fl_buffer_printf(&text, "%s:%u: ", value->file, value->line);
-    else if (value->file)
-        fl_buffer_printf(&text, "%s: ", value->file);
-    if (how->owner)
-        fl_buffer_printf(&text, "%s: ", how->owner);
+    print_place(value, how, &text);
     fl_buffer_printf(&text, "startFrom: found \"%.*s\"; accepted: %s",
                      (int)(value->value.len < 80 ? value->value.len : 80), value->value.data,
                      accepted);
@@ -110,4 +121,83 @@ enum fl_err gw_consume_read(const struct config_value *metadata, size_t count,
                       "nothing, since this connector keeps no history to start in", error);
     *consume = got;
     return FL_OK;
+}
+
+/* --- keys that nobody reads --- */
+
+static const struct config_option raw_options[] = {
+    {.name = "rawPayload", .type = CONFIG_BOOL},
+    {.name = NULL},
+};
+
+static void offer_rows(const struct config_option *rows, struct config_spelling *spelling)
+{
+    for (; rows && rows->name; rows++)
+        config_spelling_offer(spelling, fl_slice_str(rows->name));
+}
+
+static enum fl_err doubt(const struct config_bind *how, struct fl_buffer *text,
+                         struct fl_error *error)
+{
+    enum fl_err err = FL_OK;
+    if (how->is_strict)
+        err = fl_error_set(error, FL_ERR_INVALID, FL_CLASS_REJECT, "%s", fl_buffer_cstr(text));
+    else
+        config_note(how->notes, FL_LOG_WARNING, SCOPE, "%s", fl_buffer_cstr(text));
+    fl_buffer_fini(text);
+    return err && config_notes_keep(how->notes, SCOPE, error) ? FL_OK : err;
+}
+
+/* `rawPayload` is the one key that daprd reads in its exact spelling only. */
+static enum fl_err check_raw(const struct config_value *value, const struct config_bind *how,
+                             struct fl_error *error)
+{
+    struct fl_buffer text = {0};
+    bool is_raw;
+    if (!fl_slice_eq_str(value->name, raw_options[0].name)) {
+        print_place(value, how, &text);
+        fl_buffer_printf(&text,
+                         "\"%.*s\" is not a known key; the nearest known one is "
+                         "\"rawPayload\", whose spelling has to be exact",
+                         FL_SLICE_ARG(value->name));
+        return doubt(how, &text, error);
+    }
+    if (value->value.len == 0 || config_parse_bool(value->value, &is_raw) == FL_OK)
+        return FL_OK;
+    print_place(value, how, &text);
+    fl_buffer_printf(&text,
+                     "rawPayload: found \"%.*s\"; accepted: true or false; nothing can be "
+                     "delivered with this one",
+                     (int)(value->value.len < 80 ? value->value.len : 80), value->value.data);
+    return doubt(how, &text, error);
+}
+
+static enum fl_err check_key(const struct config_value *value, const struct config_bind *how,
+                             const struct config_option *own, struct fl_error *error)
+{
+    struct fl_buffer text = {0};
+    struct config_spelling spelling;
+    if (config_option_find(raw_options, value->name))
+        return check_raw(value, how, error);
+    if (config_option_find(own, value->name) || config_option_find(gw_consume_options, value->name))
+        return FL_OK;
+    config_spelling_init(&spelling, value->name);
+    offer_rows(raw_options, &spelling);
+    offer_rows(gw_consume_options, &spelling);
+    offer_rows(own, &spelling);
+    print_place(value, how, &text);
+    fl_buffer_printf(&text, "\"%.*s\" is not a known key", FL_SLICE_ARG(value->name));
+    if (spelling.best.data)
+        fl_buffer_printf(&text, "; the nearest known one is \"%.*s\"", FL_SLICE_ARG(spelling.best));
+    return doubt(how, &text, error);
+}
+
+enum fl_err gw_consume_check_keys(const struct config_value *metadata, size_t count,
+                                  const struct config_bind *how, const struct connector_type *type,
+                                  struct fl_error *error)
+{
+    enum fl_err err = FL_OK;
+    for (size_t i = 0; i < count && !err; i++)
+        err = check_key(&metadata[i], how, type->subscribe_options, error);
+    return err;
 }

@@ -32,4 +32,13 @@ enum fl_err gw_consume_read(const struct config_value *metadata, size_t count,
                             const struct config_bind *how, const struct connector_traits *traits,
                             struct gw_consume *consume, struct fl_error *error) FL_MUST_USE;
 
+/* Tells, for the metadata of a Subscription, the keys that nobody reads, with the nearest one that
+ * is read, and a rawPayload that is neither true nor false: into the notes, or under `is_strict` as
+ * FL_ERR_INVALID. Known are the two keys, rawPayload, and the connector's own. They do not stop a
+ * subscription as a component's do: daprd takes them, and the application may be the one who sent
+ * them. */
+enum fl_err gw_consume_check_keys(const struct config_value *metadata, size_t count,
+                                  const struct config_bind *how, const struct connector_type *type,
+                                  struct fl_error *error) FL_MUST_USE;
+
 #endif

@@ -227,7 +227,8 @@ static void wrong_documents_are_refused_with_their_place(void **state)
     refuses("a: {<<: 5}\n", CONFIG_DIALECT_RESOURCE, FL_ERR_INVALID,
             "f.yaml:1:9: a merge key (<<) takes a map or a list of maps");
     refuses("a: \"\x01\"\n", CONFIG_DIALECT_RESOURCE, FL_ERR_INVALID,
-            "f.yaml:1:1: control characters are not allowed");
+            "f.yaml:1:5: control characters are not allowed; accepted: UTF-8 without control "
+            "characters");
 }
 
 static void depth_is_bounded(void **state)

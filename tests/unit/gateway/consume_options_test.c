@@ -99,6 +99,56 @@ static void keeps_what_the_metadata_does_not_give(void **state)
     assert_int_equal(consume.mode, CONNECTOR_MODE_COMPETE);
 }
 
+static const struct config_option own_rows[] = {
+    {.name = "queueType", .type = CONFIG_STRING},
+    {.name = NULL},
+};
+static const struct connector_type with_rows = {.subscribe_options = own_rows};
+
+/* What is told about one pair of a Subscription's metadata; "" for nothing. */
+static const char *told_about(const char *name, const char *value)
+{
+    struct config_notes notes;
+    struct config_value pair = {fl_slice_str(name), fl_slice_str(value), "subs.yaml", 7};
+    struct config_bind how = {.owner = "orders", .arena = &arena, .notes = &notes};
+    config_notes_init(&notes, &arena);
+    assert_int_equal(gw_consume_check_keys(&pair, 1, &how, &with_rows, &error), FL_OK);
+    return notes.first ? notes.first->text : "";
+}
+
+static void tells_keys_of_a_subscription_that_nobody_reads(void **state)
+{
+    (void)state;
+    assert_string_equal(told_about("rawPayload", "True"), "");
+    assert_string_equal(told_about("RAWpayload", "x"),
+                        "subs.yaml:7: orders: \"RAWpayload\" is not a known key; the nearest known "
+                        "one is \"rawPayload\", whose spelling has to be exact");
+    assert_string_equal(told_about("rawPayload", "yes"),
+                        "subs.yaml:7: orders: rawPayload: found \"yes\"; accepted: true or false; "
+                        "nothing can be delivered with this one");
+    assert_string_equal(told_about("startfrom", "x"), "");
+    assert_string_equal(told_about("QueueType", "x"), "");
+    assert_string_equal(
+        told_about("consumerMod", "x"),
+        "subs.yaml:7: orders: \"consumerMod\" is not a known key; the nearest known "
+        "one is \"consumerMode\"");
+    assert_string_equal(told_about("queuType", "x"),
+                        "subs.yaml:7: orders: \"queuType\" is not a known key; the nearest known "
+                        "one is \"queueType\"");
+    assert_string_equal(told_about("colour", "x"),
+                        "subs.yaml:7: orders: \"colour\" is not a known key");
+}
+
+static void keys_that_nobody_reads_are_errors_when_strict(void **state)
+{
+    (void)state;
+    struct config_value pair = {S("rawPayloads"), S("true"), NULL, 0};
+    struct config_bind how = {.arena = &arena, .is_strict = true};
+    assert_int_equal(gw_consume_check_keys(&pair, 1, &how, &with_rows, &error), FL_ERR_INVALID);
+    assert_string_equal(error.text, "\"rawPayloads\" is not a known key; the nearest known one is "
+                                    "\"rawPayload\"");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -107,6 +157,8 @@ int main(void)
         cmocka_unit_test(refuses_a_start_without_history),
         cmocka_unit_test(reads_the_mode_and_names_the_nearest),
         cmocka_unit_test(keeps_what_the_metadata_does_not_give),
+        cmocka_unit_test(tells_keys_of_a_subscription_that_nobody_reads),
+        cmocka_unit_test(keys_that_nobody_reads_are_errors_when_strict),
     };
     return cmocka_run_group_tests_name("consume options", tests, NULL, drop_arena);
 }
