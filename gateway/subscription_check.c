@@ -25,7 +25,8 @@ static void print_nearest(const struct gateway *gateway, struct fl_slice name,
     struct config_spelling spelling;
     config_spelling_init(&spelling, name);
     for (size_t i = 0; i < gateway->component_count; i++)
-        config_spelling_offer(&spelling, gateway->components[i]->name);
+        if (gateway->components[i]->kind == GW_PUBSUB)
+            config_spelling_offer(&spelling, gateway->components[i]->name);
     if (spelling.best.data)
         fl_buffer_printf(out, "; the nearest is \"%.*s\"", FL_SLICE_ARG(spelling.best));
 }
