@@ -18,7 +18,6 @@
 #include "gateway/delivery.h"
 #include "gateway/gateway.h"
 #include "gateway/metrics.h"
-#include "gateway/retry.h"
 
 #define SCOPE "dapr.runtime.processor.subscription"
 
@@ -35,13 +34,14 @@ struct gw_bulk_batch {
     struct gw_bulk *bulk;
     uint32_t way;
     struct gw_app_call call;
-    struct net_timer timer; /* of the next try */
+    struct net_timer timer;  /* of the next try */
+    struct gw_waiter waiter; /* in the breaker's line */
+    struct gw_policy_run run;
     struct fl_buffer body;
     char fields[160];
     char id[GW_BULK_ID_LEN];
     bool is_calling;
-    uint32_t failures; /* of this run of the policy */
-    int64_t began_ms, sent_ms;
+    int64_t sent_ms;
     uint32_t count, open_count;
     struct place places[];
 };
@@ -92,6 +92,8 @@ static void free_body(struct gw_bulk_batch *batch)
 static void free_batch(struct gw_bulk_batch *batch)
 {
     net_timer_stop(gateway_of(batch->bulk)->loop, &batch->timer);
+    gw_policy_leave(&batch->waiter);
+    gw_policy_withdrew(&batch->bulk->subscription->policy, &batch->run);
     fl_list_remove(&batch->link);
     free_body(batch);
     fl_free(batch);
@@ -102,12 +104,18 @@ static void on_retry_due(struct net_timer *timer)
     send_batch(FL_CONTAINER(timer, struct gw_bulk_batch, timer));
 }
 
+static void on_let_through(struct gw_waiter *waiter)
+{
+    send_batch(FL_CONTAINER(waiter, struct gw_bulk_batch, waiter));
+}
+
 static struct gw_bulk_batch *new_batch(struct gw_bulk *bulk, uint32_t way, size_t most)
 {
     struct gw_bulk_batch *batch = fl_zalloc(sizeof *batch + most * sizeof *batch->places);
     batch->bulk = bulk;
     batch->way = way;
     batch->timer.expired = on_retry_due;
+    batch->waiter.go = on_let_through;
     fl_random_uuid(batch->id);
     fl_list_add_last(&bulk->batches, &batch->link);
     return batch;
@@ -122,12 +130,17 @@ static void end_batch(struct gw_bulk_batch *batch)
         begin_round(bulk);
 }
 
-static void try_again_in(struct gw_bulk_batch *batch, int64_t wait_ms)
+static void set_states(struct gw_bulk_batch *batch, enum gw_delivery_state state)
 {
     for (uint32_t i = 0; i < batch->count; i++) {
         if (batch->places[i].delivery)
-            gw_delivery_set_state(batch->places[i].delivery, GW_DELIVERY_IN_BULK);
+            gw_delivery_set_state(batch->places[i].delivery, state);
     }
+}
+
+static void try_again_in(struct gw_bulk_batch *batch, int64_t wait_ms)
+{
+    set_states(batch, GW_DELIVERY_IN_BULK);
     net_timer_start(gateway_of(batch->bulk)->loop, &batch->timer, now_ms(batch->bulk) + wait_ms);
 }
 
@@ -226,17 +239,65 @@ static void fail_rest(struct gw_bulk_batch *batch, int http_status, const char *
     }
 }
 
-/* What is left failed: the policy decides about all of it together. */
-static void retry_or_fail(struct gw_bulk_batch *batch, int http_status, const char *why)
+/* --- the policy --- */
+
+/* The breaker lets nothing through. Where there is a dead letter topic it takes the entries, as in
+ * daprd; else the batch stays until it is let through. */
+static void refuse(struct gw_bulk_batch *batch, const char *why)
 {
     struct gw_subscription *subscription = batch->bulk->subscription;
-    int64_t now = now_ms(batch->bulk), wait = -1;
-    if (subscription->policy.retry && !subscription->gateway->subscriptions.are_stopped) {
-        if (batch->failures++ == 0)
-            batch->began_ms = now;
-        wait = gw_retry_policy_wait_ms(subscription->policy.retry, batch->failures,
-                                       now - batch->began_ms, http_status);
+    batch->run = (struct gw_policy_run){0};
+    if (gw_delivery_has_dead_letter(subscription)) {
+        fail_rest(batch, 0, why);
+        end_batch(batch);
+        return;
     }
+    gw_delivery_warn(subscription, why);
+    set_states(batch, GW_DELIVERY_IN_BULK);
+    gw_policy_wait(&subscription->policy, &batch->waiter);
+}
+
+/* False: the breaker refused it, and it has been dealt with. */
+static bool is_let_through(struct gw_bulk_batch *batch)
+{
+    struct gw_policy *policy = &batch->bulk->subscription->policy;
+    const char *refusal = policy->config.is_set ? gw_policy_begin(policy, &batch->run) : NULL;
+    if (refusal)
+        refuse(batch, refusal);
+    return !refusal;
+}
+
+static bool is_good(const struct http_result *result)
+{
+    return !result->code && result->status >= 200 && result->status < 300;
+}
+
+/* Of a call after which nothing is left to try. One entry that failed is a failed call; those that
+ * are stale are among them. */
+static void tell_policy(struct gw_bulk_batch *batch, const struct http_result *result,
+                        bool has_failed)
+{
+    struct gw_policy *policy = &batch->bulk->subscription->policy;
+    if (!policy->config.is_set)
+        return;
+    if (has_failed)
+        gw_policy_failed_finally(policy, &batch->run, result->code == FL_ERR_TIMEOUT);
+    else
+        gw_policy_succeeded(policy, &batch->run);
+}
+
+/* What is left failed: the policy decides about all of it together. */
+static void retry_or_fail(struct gw_bulk_batch *batch, const struct http_result *result,
+                          const char *why)
+{
+    struct gw_subscription *subscription = batch->bulk->subscription;
+    int http_status = result->code || is_good(result) ? 0 : result->status;
+    int64_t wait = -1;
+    if (subscription->gateway->subscriptions.are_stopped)
+        tell_policy(batch, result, true);
+    else if (subscription->policy.config.is_set)
+        wait = gw_policy_failed(&subscription->policy, &batch->run, http_status,
+                                result->code == FL_ERR_TIMEOUT);
     if (wait >= 0) {
         gw_counter_add(subscription->retried, batch->open_count);
         try_again_in(batch, wait);
@@ -260,11 +321,6 @@ static void on_status(void *context, uint32_t number, enum gw_bulk_status status
     batch->places[number].status = status;
 }
 
-static bool is_good(const struct http_result *result)
-{
-    return !result->code && result->status >= 200 && result->status < 300;
-}
-
 /* Notes the status of every entry. Returns what to say of those that failed. */
 static const char *read_answer(struct gw_bulk_batch *batch, const struct http_result *result)
 {
@@ -286,6 +342,15 @@ static const char *read_answer(struct gw_bulk_batch *batch, const struct http_re
     return "the application asked for a retry";
 }
 
+static bool has_failures(const struct gw_bulk_batch *batch)
+{
+    for (uint32_t i = 0; i < batch->count; i++) {
+        if (batch->places[i].delivery && batch->places[i].status == GW_BULK_RETRY)
+            return true;
+    }
+    return false;
+}
+
 static void on_answer(struct http_call *http, const struct http_result *result)
 {
     struct gw_app_call *call = FL_CONTAINER(http, struct gw_app_call, http);
@@ -301,11 +366,14 @@ static void on_answer(struct http_call *http, const struct http_result *result)
              result->code ? result->text : "status", result->status);
     gw_delivery_count_call(batch->bulk->subscription, batch->way, result, elapsed);
     count_ingress(batch, elapsed);
+    bool has_failed = has_failures(batch);
     end_finished(batch, !result->code && result->status == 404);
-    if (batch->open_count == 0)
+    if (batch->open_count) {
+        retry_or_fail(batch, result, why);
+    } else {
+        tell_policy(batch, result, has_failed);
         end_batch(batch);
-    else
-        retry_or_fail(batch, result->code || is_good(result) ? 0 : result->status, why);
+    }
 }
 
 static enum fl_err render_body(struct gw_bulk_batch *batch)
@@ -361,15 +429,19 @@ static void send_batch(struct gw_bulk_batch *batch)
     struct gw_subscription *subscription = batch->bulk->subscription;
     struct gateway *gateway = subscription->gateway;
     struct gw_way *way = &subscription->ways[batch->way];
-    if (gateway->subscriptions.are_paused || render_body(batch)) {
+    if (gateway->subscriptions.are_paused) {
+        try_again_in(batch, PAUSE_MS);
+        return;
+    }
+    if (!is_let_through(batch))
+        return;
+    if (render_body(batch)) {
+        gw_policy_withdrew(&subscription->policy, &batch->run);
         try_again_in(batch, PAUSE_MS);
         return;
     }
     fl_budget_charge(&gateway->budget, batch->body.len);
-    for (uint32_t i = 0; i < batch->count; i++) {
-        if (batch->places[i].delivery)
-            gw_delivery_set_state(batch->places[i].delivery, GW_DELIVERY_CALLING);
-    }
+    set_states(batch, GW_DELIVERY_CALLING);
     batch->is_calling = true;
     batch->sent_ms = now_ms(batch->bulk);
     batch->call = (struct gw_app_call){0};
@@ -378,7 +450,7 @@ static void send_batch(struct gw_bulk_batch *batch)
     http->parts[1] = (struct iovec){batch->fields, render_fields(batch)};
     http->parts[2] = (struct iovec){batch->body.data, batch->body.len};
     http->part_count = 3;
-    http->timeout_ms = subscription->policy.timeout_ms;
+    http->timeout_ms = subscription->policy.config.timeout_ms;
     http->on_done = on_answer;
     gw_app_call(&gateway->app, &batch->call);
 }

@@ -2,12 +2,14 @@
  * (http-api.md §4.4).
  *
  * Deliveries are gathered until there are maxMessagesCount of them or maxAwaitDurationMs after the
- * first one. Entries that fail go through the inbound retry policy together, and alone through the
- * dead letter topic or the house's back-off, after which they are gathered again.
+ * first one. Entries that fail go through the inbound policy together, and alone through the dead
+ * letter topic or the house's back-off, after which they are gathered again. A call that the
+ * circuit breaker refuses waits in its line, unless there is a dead letter topic for what it
+ * carries.
  *
  *   gathered (IN_BULK) ─► in a call (CALLING) ─┬─► accepted, dropped, dead letter, back-off
- *                              ▲               └─► waits for the policy's next try (IN_BULK) ─┐
- *                              └────────────────────────────────────────────────────────────────┘
+ *                              ▲               └─► waits for the next try (IN_BULK) ─┐
+ *                              └─────────────────────────────────────────────────────┘
  *
  * Order: while deliveries have lanes there is one round of calls at a time, and a lane one of whose
  * deliveries waits for its next try stays gathered.

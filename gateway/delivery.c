@@ -111,6 +111,14 @@ static bool end_stale(struct gw_delivery *delivery)
     return true;
 }
 
+/* Until the next try. */
+static void wait_for(struct gw_delivery *delivery, int64_t wait_ms)
+{
+    struct net_loop *loop = delivery->subscription->gateway->loop;
+    gw_delivery_set_state(delivery, GW_DELIVERY_RETRY_WAIT);
+    net_timer_start(loop, &delivery->timer, net_loop_now_ms(loop) + wait_ms);
+}
+
 void gw_delivery_succeeded(struct gw_delivery *delivery)
 {
     if (end_stale(delivery))
@@ -119,32 +127,37 @@ void gw_delivery_succeeded(struct gw_delivery *delivery)
     gw_intake_settle(delivery, CONNECTOR_ACCEPTED, 0);
 }
 
+void gw_delivery_warn(struct gw_subscription *subscription, const char *why)
+{
+    int64_t now = net_loop_now_ms(subscription->gateway->loop);
+    if (subscription->warned_ms && now - subscription->warned_ms < WARN_INTERVAL_MS)
+        return;
+    subscription->warned_ms = now;
+    FL_WARN(subscription->gateway->log, SCOPE,
+            "deliveries of topic %.*s through pubsub %.*s fail and are tried again until they "
+            "succeed: %s",
+            FL_SLICE_ARG(subscription->config->topic), FL_SLICE_ARG(subscription->config->pubsub),
+            why);
+}
+
 /* Tried and failed for good as far as policies go: the house's back-off, by the broker when it can
  * and nothing has to stay in order, else here. */
 static void back_off(struct gw_delivery *delivery, const char *why)
 {
     struct gw_subscription *subscription = delivery->subscription;
     struct gateway *gateway = subscription->gateway;
-    int64_t now = net_loop_now_ms(gateway->loop);
     /* A run of a policy counts once here, however many tries it made. */
     int64_t wait = gw_retry_backoff_ms(delivery->attempt - 1 + ++delivery->back_offs);
     delivery->was_dropped = false;
+    delivery->run = (struct gw_policy_run){0};
     gw_counter_add(subscription->retried, 1);
-    if (subscription->warned_ms == 0 || now - subscription->warned_ms >= WARN_INTERVAL_MS) {
-        subscription->warned_ms = now;
-        FL_WARN(gateway->log, SCOPE,
-                "deliveries of topic %.*s through pubsub %.*s fail and are tried again until they "
-                "succeed: %s",
-                FL_SLICE_ARG(subscription->config->topic),
-                FL_SLICE_ARG(subscription->config->pubsub), why);
-    }
+    gw_delivery_warn(subscription, why);
     if (gateway->subscriptions.are_stopped ||
         (delivery->lane_id == 0 && subscription->component->connector->traits.delays)) {
         gw_intake_settle(delivery, CONNECTOR_MODIFIED, wait);
         return;
     }
-    gw_delivery_set_state(delivery, GW_DELIVERY_RETRY_WAIT);
-    net_timer_start(gateway->loop, &delivery->timer, now + wait);
+    wait_for(delivery, wait);
 }
 
 static void on_dead_lettered(struct gw_publish *publish, const struct gw_publish_result *result)
@@ -164,13 +177,18 @@ static void on_dead_lettered(struct gw_publish *publish, const struct gw_publish
     back_off(delivery, "the dead letter topic cannot be published to");
 }
 
+bool gw_delivery_has_dead_letter(const struct gw_subscription *subscription)
+{
+    struct fl_slice topic = subscription->config->dead_letter_topic;
+    return topic.len &&
+           config_scopes_allow(&subscription->component->scopes, CONFIG_SCOPE_PUBLISH, topic);
+}
+
 /* False when there is no dead letter topic that may be published to. */
 static bool to_dead_letter(struct gw_delivery *delivery)
 {
     struct gw_subscription *subscription = delivery->subscription;
-    struct fl_slice topic = subscription->config->dead_letter_topic;
-    if (topic.len == 0 ||
-        !config_scopes_allow(&subscription->component->scopes, CONFIG_SCOPE_PUBLISH, topic))
+    if (!gw_delivery_has_dead_letter(subscription))
         return false;
     gw_delivery_set_state(delivery, GW_DELIVERY_DEAD_LETTER);
     delivery->dead_letter = (struct gw_publish){
@@ -212,46 +230,93 @@ void gw_delivery_failed_finally(struct gw_delivery *delivery, int http_status, c
         back_off(delivery, why);
 }
 
-static void on_retry_due(struct net_timer *timer)
+/* --- the policy --- */
+
+/* While the application is unhealthy nothing is tried. */
+static void try_again(struct gw_delivery *delivery)
 {
-    struct gw_delivery *delivery = FL_CONTAINER(timer, struct gw_delivery, timer);
-    if (delivery->subscription->gateway->subscriptions.are_paused) {
-        gw_delivery_set_state(delivery, GW_DELIVERY_RETRY_WAIT);
-        net_timer_start(delivery->subscription->gateway->loop, timer,
-                        net_loop_now_ms(delivery->subscription->gateway->loop) + 1000);
-        return;
-    }
-    attempt(delivery);
+    enum { PAUSE_MS = 1000 };
+    if (delivery->subscription->gateway->subscriptions.are_paused)
+        wait_for(delivery, PAUSE_MS);
+    else
+        attempt(delivery);
 }
 
-void gw_delivery_failed(struct gw_delivery *delivery, int http_status, const char *why)
+static void on_retry_due(struct net_timer *timer)
+{
+    try_again(FL_CONTAINER(timer, struct gw_delivery, timer));
+}
+
+static void on_let_through(struct gw_waiter *waiter)
+{
+    try_again(FL_CONTAINER(waiter, struct gw_delivery, waiter));
+}
+
+/* The breaker lets nothing through. The dead letter topic takes the event, as in daprd; without one
+ * the delivery stays here until it is let through. */
+static void refuse(struct gw_delivery *delivery, const char *why)
 {
     struct gw_subscription *subscription = delivery->subscription;
-    struct gateway *gateway = subscription->gateway;
-    int64_t now = net_loop_now_ms(gateway->loop);
+    if (end_stale(delivery))
+        return;
+    log_outcome(delivery, why);
+    delivery->run = (struct gw_policy_run){0};
+    if (to_dead_letter(delivery)) {
+        gw_delivery_count(subscription, GW_INGRESS_DROP, age_ms(delivery));
+        return;
+    }
+    if (!delivery->is_refused)
+        gw_delivery_count(subscription, GW_INGRESS_RETRY, age_ms(delivery));
+    delivery->is_refused = true;
+    gw_delivery_warn(subscription, why);
+    gw_delivery_set_state(delivery, GW_DELIVERY_RETRY_WAIT);
+    delivery->waiter.go = on_let_through;
+    gw_policy_wait(&subscription->policy, &delivery->waiter);
+}
+
+/* False: the breaker refused it, and it has been dealt with. */
+static bool is_let_through(struct gw_delivery *delivery)
+{
+    struct gw_policy *policy = &delivery->subscription->policy;
+    const char *refusal = policy->config.is_set ? gw_policy_begin(policy, &delivery->run) : NULL;
+    if (refusal)
+        refuse(delivery, refusal);
+    else
+        delivery->is_refused = false;
+    return !refusal;
+}
+
+/* The wait before the next try of a call that failed; -1: there is none. What is stale or stops is
+ * not tried again, but its failure says as much about the application as any other. */
+static int64_t ask_policy(struct gw_delivery *delivery, const struct http_result *result)
+{
+    struct gw_subscription *subscription = delivery->subscription;
+    bool was_timeout = result->code == FL_ERR_TIMEOUT;
+    bool is_error = result->code || result->status < 200 || result->status > 299;
+    if (!subscription->policy.config.is_set)
+        return -1;
+    if (!gw_delivery_is_stale(delivery) && !subscription->gateway->subscriptions.are_stopped)
+        return gw_policy_failed(&subscription->policy, &delivery->run,
+                                is_error ? result->status : 0, was_timeout);
+    gw_policy_failed_finally(&subscription->policy, &delivery->run, was_timeout);
+    return -1;
+}
+
+static void fail_attempt(struct gw_delivery *delivery, const struct http_result *result)
+{
+    const char *why = result->code ? result->text : "the application asked for a retry";
+    bool is_error = result->code || result->status < 200 || result->status > 299;
+    int64_t wait = ask_policy(delivery, result);
     if (end_stale(delivery))
         return;
     delivery->failures++;
     log_outcome(delivery, why);
-    if (subscription->policy.retry && !gateway->subscriptions.are_stopped) {
-        if (delivery->policy_failures++ == 0)
-            delivery->policy_began_ms = now;
-        int64_t wait =
-            gw_retry_policy_wait_ms(subscription->policy.retry, delivery->policy_failures,
-                                    now - delivery->policy_began_ms, http_status);
-        if (wait >= 0) {
-            gw_counter_add(subscription->retried, 1);
-            if (!delivery->counted_retry)
-                gw_subscription_count_policy(subscription, GW_RESILIENCY_ACTIVATIONS_TOTAL,
-                                             "retry");
-            delivery->counted_retry = true;
-            gw_delivery_set_state(delivery, GW_DELIVERY_RETRY_WAIT);
-            net_timer_start(gateway->loop, &delivery->timer, now + wait);
-            return;
-        }
-        delivery->policy_failures = 0;
+    if (wait < 0) {
+        gw_delivery_failed_finally(delivery, is_error ? result->status : 0, why);
+        return;
     }
-    gw_delivery_failed_finally(delivery, http_status, why);
+    gw_counter_add(delivery->subscription->retried, 1);
+    wait_for(delivery, wait);
 }
 
 /* --- the call --- */
@@ -308,22 +373,20 @@ static void on_answer(struct http_call *http, const struct http_result *result)
     switch (gw_verdict_of(result)) {
     case GW_VERDICT_SUCCESS:
         gw_delivery_count(subscription, GW_INGRESS_SUCCESS, elapsed);
+        if (subscription->policy.config.is_set)
+            gw_policy_succeeded(&subscription->policy, &delivery->run);
         gw_delivery_succeeded(delivery);
         return;
     case GW_VERDICT_DROP:
         gw_delivery_count(subscription,
                           result->status == 404 ? GW_INGRESS_DROP : GW_INGRESS_APP_DROP, elapsed);
+        if (subscription->policy.config.is_set)
+            gw_policy_rejected(&subscription->policy, &delivery->run);
         gw_delivery_dropped(delivery, "dropped by the application");
         return;
     case GW_VERDICT_RETRY:
         gw_delivery_count(subscription, GW_INGRESS_RETRY, elapsed);
-        if (result->code == FL_ERR_TIMEOUT && !delivery->counted_timeout) {
-            gw_subscription_count_policy(subscription, GW_RESILIENCY_ACTIVATIONS_TOTAL, "timeout");
-            delivery->counted_timeout = true;
-        }
-        bool is_error = result->code || result->status < 200 || result->status > 299;
-        gw_delivery_failed(delivery, is_error ? result->status : 0,
-                           result->code ? result->text : "the application asked for a retry");
+        fail_attempt(delivery, result);
         return;
     }
 }
@@ -343,6 +406,8 @@ static void attempt(struct gw_delivery *delivery)
         gw_delivery_failed_finally(delivery, 0, "the message's metadata cannot be sent as headers");
         return;
     }
+    if (!is_let_through(delivery))
+        return;
     gw_delivery_set_state(delivery, GW_DELIVERY_CALLING);
     delivery->called_ms = net_loop_now_ms(subscription->gateway->loop);
     struct http_call *http = &delivery->call.http;
@@ -351,7 +416,7 @@ static void attempt(struct gw_delivery *delivery)
     http->parts[1] = (struct iovec){(char *)fields.data, fields.len};
     http->parts[2] = (struct iovec){(char *)body.data, body.len};
     http->part_count = 3;
-    http->timeout_ms = subscription->policy.timeout_ms;
+    http->timeout_ms = subscription->policy.config.timeout_ms;
     http->on_done = on_answer;
     gw_app_call(&subscription->gateway->app, &delivery->call);
 }
@@ -441,6 +506,9 @@ void gw_delivery_begin(struct gw_delivery *delivery)
 void gw_delivery_cancel(struct gw_delivery *delivery)
 {
     net_timer_stop(delivery->subscription->gateway->loop, &delivery->timer);
-    if (delivery->state == GW_DELIVERY_CALLING)
-        gw_app_call_cancel(&delivery->call);
+    gw_policy_leave(&delivery->waiter);
+    if (delivery->state != GW_DELIVERY_CALLING)
+        return;
+    gw_app_call_cancel(&delivery->call);
+    gw_policy_withdrew(&delivery->subscription->policy, &delivery->run);
 }

@@ -5,6 +5,9 @@
  *                       └──────┼───────────────────────┘  without one: the house's back-off)
  *                              └─ drop ─► DEAD_LETTER, if there is one ─► accepted
  *
+ * What an open circuit breaker refuses goes to the dead letter topic; without one it waits
+ * (RETRY_WAIT) in the breaker's line, which is no attempt and takes no step of the back-off.
+ *
  * `gw_delivery_set_state` is the one door of every change.
  *
  * Thread: the loop's.
@@ -39,18 +42,19 @@ struct gw_delivery {
     uint32_t generation;      /* of the component, when it came */
     uint32_t attempt;         /* the broker's count; 1 = first */
     uint32_t failures;        /* failed tries since it came, all of them */
-    uint32_t policy_failures; /* of the present run of the policy */
     uint32_t back_offs;       /* times that the house's back-off was begun for it */
-    int64_t came_ms, called_ms, policy_began_ms;
+    struct gw_policy_run run; /* of the inbound policy; begins anew when it is spent */
+    int64_t came_ms, called_ms;
     enum gw_delivery_state state;
     bool was_dropped; /* on the application's word, or expired, or without a route: on the way to
                          the dead letter topic */
     bool warned_old;
-    bool counted_retry, counted_timeout; /* policies that came into effect are counted once */
-    bool sends_stored;                   /* the body is the event's as stored, not the view's */
+    bool is_refused;   /* by the circuit breaker, and not let through since */
+    bool sends_stored; /* the body is the event's as stored, not the view's */
     uint32_t way;
     struct gw_app_call call;
     struct net_timer timer;
+    struct gw_waiter waiter; /* in the breaker's line */
     struct gw_publish dead_letter;
     struct gw_delivery_fields fields;
 };
@@ -74,12 +78,16 @@ bool gw_delivery_find_way(struct gw_delivery *delivery);
 
 /* --- verdicts; of a stale delivery they are neither counted nor carried out --- */
 
-/* The policy, the dead letter topic or the back-off decide. `http_status` 0: none. */
-void gw_delivery_failed(struct gw_delivery *delivery, int http_status, const char *why);
-/* Skips the policy: its retries were made by the caller. */
+/* The policy is spent: the dead letter topic or the back-off decide. `http_status` 0: none. */
 void gw_delivery_failed_finally(struct gw_delivery *delivery, int http_status, const char *why);
 void gw_delivery_succeeded(struct gw_delivery *delivery);
 void gw_delivery_dropped(struct gw_delivery *delivery, const char *reason);
+
+/* Whether there is a dead letter topic that may be published to. */
+bool gw_delivery_has_dead_letter(const struct gw_subscription *subscription);
+
+/* Says once a minute that deliveries of the subscription fail. */
+void gw_delivery_warn(struct gw_subscription *subscription, const char *why);
 
 /* Counts one call of the application, by the answer's status; nothing when there was none. */
 void gw_delivery_count_call(struct gw_subscription *subscription, uint32_t way_number,

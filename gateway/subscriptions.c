@@ -15,6 +15,7 @@
 #include "gateway/gateway.h"
 #include "gateway/intake.h"
 #include "gateway/metrics.h"
+#include "gateway/subscription_check.h"
 #include "routes/table.h"
 
 #define SCOPE "dapr.runtime.processor.subscription"
@@ -87,31 +88,15 @@ static void read_metadata(struct gw_subscription *subscription)
     }
 }
 
-void gw_subscription_count_policy(struct gw_subscription *subscription, enum gw_metric metric,
-                                  const char *policy)
-{
-    const struct config_resiliency *resiliency = &subscription->gateway->resources.resiliency;
-    char target[300];
-    int len =
-        snprintf(target, sizeof target, "Pubsub_%.*s", FL_SLICE_ARG(subscription->config->pubsub));
-    size_t most = sizeof target - 1;
-    struct fl_slice labels[] = {
-        FL_SLICE_LIT("inbound"), resiliency->name,
-        resiliency->namespace,   fl_slice_str(policy),
-        FL_SLICE_LIT(""),        fl_slice_of(target, (size_t)len < most ? (size_t)len : most)};
-    gw_counter_add(gw_metrics_counter(subscription->gateway->metrics, metric, labels), 1);
-}
-
 /* The feed as the component and the subscription want it; one that cannot be had stays inert. */
 static void make_feed(struct gw_subscription *subscription)
 {
     const struct config_subscription *config = subscription->config;
     struct gw_component *component = subscription->component;
     struct gw_consume consume = component->consume;
-    char owner[300];
-    snprintf(owner, sizeof owner, "subscription to topic '%.*s' on pubsub '%.*s'",
-             FL_SLICE_ARG(config->topic), FL_SLICE_ARG(config->pubsub));
-    struct config_bind how = {.owner = owner, .arena = &subscription->gateway->arena};
+    char owner[GW_SUBSCRIPTION_OWNER_TEXT];
+    struct config_bind how = {.owner = gw_subscription_owner(config, owner),
+                              .arena = &subscription->gateway->arena};
     if (gw_consume_read(config->metadata, config->metadata_count, &how,
                         &component->connector->traits, &consume, &subscription->last_error))
         subscription->state = GW_SUB_INERT;
@@ -138,18 +123,8 @@ static void attach_component(struct gw_subscription *subscription)
     subscription->state = GW_SUB_WAITING;
     subscription->is_allowed =
         config_scopes_allow(&component->scopes, CONFIG_SCOPE_SUBSCRIBE, config->topic);
-    subscription->policy = config_resiliency_find(&gateway->resources.resiliency, config->pubsub,
-                                                  CONFIG_INBOUND, CONFIG_CATEGORY_PUBSUB);
-    if (subscription->policy.retry)
-        gw_subscription_count_policy(subscription, GW_RESILIENCY_COUNT, "retry");
-    if (subscription->policy.timeout_ms)
-        gw_subscription_count_policy(subscription, GW_RESILIENCY_COUNT, "timeout");
-    if (subscription->policy.breaker)
-        FL_WARN(gateway->log, SCOPE,
-                "Circuit breaker %.*s is not applied to deliveries of %.*s: this version of "
-                "Fairlead has "
-                "time limits and retries for deliveries",
-                FL_SLICE_ARG(subscription->policy.breaker->name), FL_SLICE_ARG(config->pubsub));
+    gw_policy_resolve(gateway, config->pubsub, CONFIG_INBOUND, CONFIG_CATEGORY_PUBSUB,
+                      &subscription->policy);
     fl_buffer_append_slice(&subscription->broker_topic, component->topic_prefix);
     fl_buffer_append_slice(&subscription->broker_topic, config->topic);
     if (config->dead_letter_topic.len) {
@@ -246,7 +221,9 @@ enum fl_err gw_subscriptions_init(struct gateway *gateway, struct fl_error *erro
     for (size_t i = 0; i < declared->count; i++)
         FL_INFO(gateway->log, "dapr.runtime", "Found Subscription: %.*s",
                 FL_SLICE_ARG(declared->items[i].name));
-    enum fl_err err = make_items(gateway, declared, &cause);
+    enum fl_err err = gw_subscriptions_check(gateway, declared, gateway->flags->is_strict, &cause);
+    if (!err)
+        err = make_items(gateway, declared, &cause);
     if (err)
         return fl_error_set(error, err, FL_CLASS_FATAL,
                             "failed to load declarative subscriptions: %s", cause.text);
@@ -290,6 +267,7 @@ static void start_one(struct gw_subscription *subscription)
         return;
     }
     subscription->state = GW_SUB_STARTING;
+    gw_policy_count(&subscription->policy);
     subscription->component->connector->type->subscribe(subscription->component->connector,
                                                         &subscription->feed);
 }
@@ -398,6 +376,8 @@ static bool take_answer(struct gateway *gateway, struct fl_slice answer)
         config_subscriptions_parse(answer, &gateway->arena, &gateway->notes, &given, &error);
     config_notes_write(&gateway->notes, gateway->log);
     config_notes_init(&gateway->notes, &gateway->arena);
+    if (!err)
+        err = gw_subscriptions_check(gateway, &given, false, &error);
     if (!err) {
         config_subscriptions_merge(&gateway->resources.subscriptions, &given, &gateway->arena,
                                    merged);

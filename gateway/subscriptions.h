@@ -15,10 +15,10 @@
 #define GW_SUBSCRIPTIONS_H
 
 #include "base/buffer.h"
-#include "config/resiliency.h"
 #include "config/subscription_resource.h"
 #include "connectors/connector.h"
 #include "gateway/metrics.h"
+#include "gateway/policy.h"
 #include "net/loop.h"
 
 struct gateway;
@@ -62,7 +62,7 @@ struct gw_subscription {
     struct route_table *routes;
     struct gw_way *ways;
     size_t way_count;
-    struct config_policy policy;                      /* inbound */
+    struct gw_policy policy;                          /* inbound */
     struct fl_buffer broker_topic, dead_letter_topic; /* with the component's prefix */
     struct net_timer retry_timer;
     int64_t retry_wait_ms;
@@ -106,10 +106,6 @@ void gw_subscriptions_stop(struct gateway *gateway);
 /* Deliveries that are being worked on or settled. */
 size_t gw_subscriptions_in_flight(const struct gateway *gateway);
 void gw_subscriptions_fini(struct gateway *gateway);
-
-/* Counts the inbound policy ("retry", "timeout") that was looked up, or that came into effect. */
-void gw_subscription_count_policy(struct gw_subscription *subscription, enum gw_metric metric,
-                                  const char *policy);
 
 /* The window as it should be now. */
 void gw_subscription_apply_window(struct gw_subscription *subscription);
