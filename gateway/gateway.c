@@ -16,6 +16,7 @@
 #include "gateway/component.h"
 #include "gateway/metrics.h"
 #include "gateway/metrics_port.h"
+#include "gateway/resource_watch.h"
 #include "gateway/topic.h"
 #include "gateway/version.h"
 
@@ -172,6 +173,8 @@ static enum fl_err start(struct gateway *gateway, struct fl_error *error)
     gw_api_init(gateway);
     gateway->subscriptions.received_bytes =
         gw_metrics_histogram(gateway->metrics, GW_HTTP_CLIENT_RECEIVED_BYTES, NULL);
+    if (!gateway->use->is_tool)
+        gw_resource_watch_start(gateway);
     if ((err = open_components(gateway, error)) || gateway->use->is_tool)
         return err;
     FL_INFO(gateway->log, SCOPE, "Loading Declarative Subscriptions…");
@@ -180,6 +183,7 @@ static enum fl_err start(struct gateway *gateway, struct fl_error *error)
 
 static void stop(struct gateway *gateway)
 {
+    gw_resource_watch_stop(gateway);
     gw_subscriptions_fini(gateway);
     gw_api_fini(gateway);
     gw_app_fini(&gateway->app);

@@ -25,6 +25,7 @@
 struct connector_registry;
 struct gw_component;
 struct gw_metrics;
+struct gw_resource_watch;
 struct http_server;
 
 typedef void gateway_use_fn(struct gateway *gateway, void *context);
@@ -66,6 +67,7 @@ struct gateway {
     struct gw_subscriptions subscriptions;
     struct gw_api api;
     struct gw_shutdown shutdown;
+    struct gw_resource_watch *resource_watch; /* NULL: of a tool */
     int64_t started_ms;
     bool is_outbound_ready; /* components are open, the API listens */
     bool is_ready;          /* start-up was gone through */
