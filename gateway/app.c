@@ -125,7 +125,7 @@ static void on_subscribe_answer(struct http_call *call, const struct http_result
         }
         FL_ERROR(gateway->log, SCOPE, "error getting topics from app: %s", result->text);
         gw_subscriptions_start(gateway, NULL, true);
-        gateway_mark_ready(gateway);
+        gw_inputs_start(gateway);
         return;
     }
     count_question(app, "/dapr/subscribe", result->status);
@@ -137,7 +137,7 @@ static void on_subscribe_answer(struct http_call *call, const struct http_result
                      "app returned http status code %d from subscription endpoint", result->status);
         gw_subscriptions_start(gateway, NULL, false);
     }
-    gateway_mark_ready(gateway);
+    gw_inputs_start(gateway);
 }
 
 static void ask_subscribe(struct gw_app *app)
@@ -149,7 +149,7 @@ static void ask_subscribe(struct gw_app *app)
                 "flag/annotation)");
     if (gateway->flags->skips_subscribe_endpoint || gateway->pubsub_count == 0) {
         gw_subscriptions_start(gateway, NULL, false);
-        gateway_mark_ready(gateway);
+        gw_inputs_start(gateway);
         return;
     }
     ask(app, "/dapr/subscribe", on_subscribe_answer);
@@ -190,6 +190,7 @@ static void set_healthy(struct gw_app *app, bool is_healthy, const char *why)
     if (is_healthy)
         start_asking(app);
     gw_subscriptions_on_health(gateway, is_healthy);
+    gw_inputs_on_health(gateway, is_healthy);
     gw_shutdown_on_health(gateway, is_healthy);
 }
 

@@ -9,6 +9,7 @@
 #include "connectors/registry.h"
 #include "gateway/component_options.h"
 #include "gateway/gateway.h"
+#include "gateway/input_event.h"
 #include "gateway/intake.h"
 #include "gateway/invocation.h"
 #include "gateway/metrics.h"
@@ -127,6 +128,8 @@ static void on_extend(struct net_timer *timer)
     struct gw_component *component = FL_CONTAINER(timer, struct gw_component, extend_timer);
     gw_component_flush_settlements(component);
     gw_intake_extend(component);
+    if (component->input)
+        gw_input_extend(component->input);
     start_extend_timer(component);
 }
 
@@ -160,7 +163,10 @@ static void on_state(struct connector *connector, bool is_up, const struct fl_er
     }
     if (was_up && !is_up)
         gw_intake_end_generation(component);
+    if (was_up && !is_up && component->input)
+        gw_input_end_generation(component->input);
     gw_subscriptions_on_component(gateway, component);
+    gw_inputs_on_component(component);
 }
 
 static void on_init_timeout(struct net_timer *timer)
@@ -204,6 +210,20 @@ const struct connector_callbacks gw_connector_callbacks = {
     .closed = on_closed,
 };
 
+/* The same but for what is read: events of a binding never pass through intake. */
+const struct connector_callbacks gw_binding_callbacks = {
+    .state = on_state,
+    .published = on_published,
+    .invoked = gw_invocations_on_answer,
+    .writable = on_writable,
+    .subscribed = gw_inputs_on_subscribed,
+    .unsubscribed = gw_inputs_on_unsubscribed,
+    .deliver = gw_input_deliver,
+    .revoked = gw_input_revoked,
+    .backlog = on_backlog,
+    .closed = on_closed,
+};
+
 /* --- opening --- */
 
 static enum fl_err open_connector(struct gw_component *component, const struct connector_type *type,
@@ -213,15 +233,15 @@ static enum fl_err open_connector(struct gw_component *component, const struct c
     struct gateway *gateway = component->gateway;
     const struct config_component *config = component->config;
     struct connector *connector = fl_zalloc(type->state_size);
-    *connector =
-        (struct connector){.type = type,
-                           .host = &gateway->host,
-                           .traits = *traits,
-                           .name = config->name,
-                           .log_name = config->log_name.data,
-                           .settings = settings,
-                           .consumer_id = gw_component_consumer_id(config, gateway->flags->app_id),
-                           .context = component};
+    *connector = (struct connector){
+        .type = type,
+        .host = component->kind == GW_BINDING ? &gateway->binding_host : &gateway->host,
+        .traits = *traits,
+        .name = config->name,
+        .log_name = config->log_name.data,
+        .settings = settings,
+        .consumer_id = gw_component_consumer_id(config, gateway->flags->app_id),
+        .context = component};
     component->connector = connector;
     component->init_timer.expired = on_init_timeout;
     net_timer_start(gateway->loop, &component->init_timer,

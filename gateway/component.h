@@ -56,7 +56,8 @@ struct gw_component {
     uint64_t *figures; /* room for what the connector counts */
 };
 
-extern const struct connector_callbacks gw_connector_callbacks;
+extern const struct connector_callbacks gw_connector_callbacks; /* of pub/sub components */
+extern const struct connector_callbacks gw_binding_callbacks;
 
 /* Reads its settings and opens its connector. FL_ERR_NOT_FOUND: no connector serves its type. */
 enum fl_err gw_component_open(struct gateway *gateway, const struct config_component *config,

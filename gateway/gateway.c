@@ -136,6 +136,8 @@ static enum fl_err open_components(struct gateway *gateway, struct fl_error *err
                                             .budget = &gateway->budget,
                                             .app_id = gateway->flags->app_id,
                                             .data_dir = gateway->flags->data_dir};
+    gateway->binding_host = gateway->host;
+    gateway->binding_host.callbacks = &gw_binding_callbacks;
     if (gateway->flags->has_default_component)
         say_default_component(gateway);
     FL_INFO(gateway->log, SCOPE, "Waiting for all outstanding components to be processed…");
@@ -177,6 +179,7 @@ static enum fl_err start(struct gateway *gateway, struct fl_error *error)
         gw_resource_watch_start(gateway);
     if ((err = open_components(gateway, error)) || gateway->use->is_tool)
         return err;
+    gw_inputs_init(gateway);
     FL_INFO(gateway->log, SCOPE, "Loading Declarative Subscriptions…");
     return gw_subscriptions_init(gateway, error);
 }
@@ -185,6 +188,7 @@ static void stop(struct gateway *gateway)
 {
     gw_resource_watch_stop(gateway);
     gw_subscriptions_fini(gateway);
+    gw_inputs_fini(gateway);
     gw_api_fini(gateway);
     gw_app_fini(&gateway->app);
     gw_metrics_port_stop(gateway);

@@ -16,6 +16,7 @@
 #include "connectors/connector.h"
 #include "gateway/api.h"
 #include "gateway/app.h"
+#include "gateway/input_binding.h"
 #include "gateway/policy.h"
 #include "gateway/publish.h"
 #include "gateway/shutdown.h"
@@ -56,7 +57,7 @@ struct gateway {
     struct gw_metrics *metrics;
     struct http_server *metrics_server;
     struct connector_registry *registry;
-    struct connector_host host;
+    struct connector_host host, binding_host; /* of pub/sub components, of bindings */
     struct gw_component **components;
     size_t component_count, pubsub_count;
     struct fl_map components_by_name;
@@ -65,6 +66,7 @@ struct gateway {
     struct gw_publishing publishing;
     struct gw_app app;
     struct gw_subscriptions subscriptions;
+    struct gw_inputs inputs;
     struct gw_api api;
     struct gw_shutdown shutdown;
     struct gw_resource_watch *resource_watch; /* NULL: of a tool */

@@ -56,16 +56,21 @@ static void start_block_period(struct gateway *gateway)
                     now_ms(gateway) + gateway->flags->block_shutdown_ms);
 }
 
+static size_t in_flight(const struct gateway *gateway)
+{
+    return gw_subscriptions_in_flight(gateway) + gw_inputs_in_flight(gateway);
+}
+
 void gw_shutdown_check(struct gateway *gateway)
 {
     struct gw_shutdown *shutdown = &gateway->shutdown;
-    if (shutdown->phase == GW_BLOCKING && shutdown->drains_first &&
-        gw_subscriptions_in_flight(gateway) == 0) {
+    if (shutdown->is_beginning)
+        return;
+    if (shutdown->phase == GW_BLOCKING && shutdown->drains_first && in_flight(gateway) == 0) {
         start_block_period(gateway);
         return;
     }
-    if (shutdown->phase == GW_DRAINING && gw_subscriptions_in_flight(gateway) == 0 &&
-        gw_api_is_quiet(gateway)) {
+    if (shutdown->phase == GW_DRAINING && in_flight(gateway) == 0 && gw_api_is_quiet(gateway)) {
         start_closing(gateway);
         return;
     }
@@ -95,10 +100,13 @@ void gw_shutdown_begin(struct gateway *gateway)
         shutdown->deadline_at_ms = now_ms(gateway) + grace_ms;
         net_timer_start(gateway->loop, &shutdown->grace_timer, shutdown->deadline_at_ms);
     }
+    shutdown->is_beginning = true;
     gw_app_stop(&gateway->app);
     gw_subscriptions_stop(gateway);
+    gw_inputs_stop(gateway);
     gw_publishing_stop(gateway);
     gw_api_stop(gateway);
+    shutdown->is_beginning = false;
     gw_shutdown_check(gateway);
 }
 
@@ -137,6 +145,7 @@ static void start_blocking(struct gateway *gateway)
             fl_buffer_cstr(&period));
     fl_buffer_fini(&period);
     gw_subscriptions_stop(gateway);
+    gw_inputs_stop(gateway);
     if (app_is_unhealthy(gateway)) {
         gw_shutdown_on_health(gateway, false);
         return;

@@ -3,9 +3,9 @@
  *
  *   RUNNING ─► BLOCKING (--dapr-block-shutdown-duration) ─► DRAINING ─► CLOSING ─► STOPPED
  *
- * Draining: the API takes no new connections and answers what runs; subscriptions take nothing new
- * and finish what the application works on. Closing: connectors close. The grace period bounds
- * both.
+ * Draining: the API takes no new connections and answers what runs; subscriptions and input
+ * bindings take nothing new and finish what the application works on. Closing: connectors close.
+ * The grace period bounds both.
  *
  * Thread: the loop's.
  */
@@ -25,6 +25,7 @@ struct gw_shutdown {
     enum gw_phase phase;
     struct net_timer block_timer, grace_timer, force_timer, settle_timer;
     bool restarts;     /* SIGHUP: the process goes on with configuration read anew */
+    bool is_beginning; /* parts are being stopped; what they say meanwhile concludes nothing */
     bool drains_first; /* the block period has not begun: deliveries under way end first */
     int64_t deadline_at_ms;
 };

@@ -1,0 +1,452 @@
+/* The life of one event of an input binding; see the header.
+ *
+ * The request is three parts, as a delivery's is: the head that the binding keeps rendered, the
+ * fields of this event, and its bytes. Nothing is copied but the fields.
+ *
+ * No event ends inside the call that begins it: one that may not be called at all gets a timer of
+ * no length. So a line of events behind each other needs no recursion, however many fail. */
+#include "gateway/input_event.h"
+
+#include <stdio.h>
+
+#include "base/alloc.h"
+#include "cloudevents/publish_metadata.h"
+#include "gateway/component.h"
+#include "gateway/gateway.h"
+#include "gateway/metrics.h"
+#include "gateway/retry.h"
+
+#define SCOPE "dapr.runtime.processor.binding"
+
+/* Of an answer that failed, in the log. */
+enum { MOST_SHOWN_BYTES = 100 };
+enum { EXTEND_BATCH = 64, WARN_INTERVAL_MS = 60000 };
+
+/* A lane that goes to somebody else when its last event here has ended. */
+struct revoked_lane {
+    struct fl_list link;
+    uint64_t id;
+};
+
+static void attempt(struct gw_input_event *event);
+
+static int64_t now_ms(const struct gw_input *input)
+{
+    return net_loop_now_ms(input->gateway->loop);
+}
+
+static bool is_stale(const struct gw_input_event *event)
+{
+    return event->generation != event->input->component->generation ||
+           event->reading != event->input->reading;
+}
+
+/* --- lanes --- */
+
+/* The first unsettled one of the lane, which is the one being worked on if any is. */
+static struct gw_input_event *first_of_lane(struct gw_input *input, uint64_t lane)
+{
+    FL_LIST_EACH(at, &input->events)
+    {
+        struct gw_input_event *event = FL_LIST_ENTRY(at, struct gw_input_event, link);
+        if (event->lane == lane)
+            return event;
+    }
+    return NULL;
+}
+
+static void release_if_revoked(struct gw_input *input, uint64_t lane)
+{
+    struct connector *connector = input->component->connector;
+    FL_LIST_EACH_SAFE(at, &input->revoked_lanes)
+    {
+        struct revoked_lane *revoked = FL_LIST_ENTRY(at, struct revoked_lane, link);
+        if (revoked->id != lane)
+            continue;
+        fl_list_remove(&revoked->link);
+        fl_free(revoked);
+        gw_component_flush_settlements(input->component);
+        if (connector->type->release_lane)
+            connector->type->release_lane(connector, &input->feed, lane);
+    }
+}
+
+static void mark_revoked(struct gw_input *input, uint64_t lane)
+{
+    FL_LIST_EACH(at, &input->revoked_lanes)
+    {
+        if (FL_LIST_ENTRY(at, struct revoked_lane, link)->id == lane)
+            return;
+    }
+    struct revoked_lane *revoked = fl_zalloc(sizeof *revoked);
+    revoked->id = lane;
+    fl_list_add_last(&input->revoked_lanes, &revoked->link);
+}
+
+static void forget_revoked(struct gw_input *input)
+{
+    for (struct fl_list *first; (first = fl_list_first(&input->revoked_lanes));) {
+        fl_list_remove(first);
+        fl_free(FL_LIST_ENTRY(first, struct revoked_lane, link));
+    }
+}
+
+/* One of the lane ended: the next one's turn. */
+static void advance_lane(struct gw_input *input, uint64_t lane)
+{
+    struct gw_input_event *next = first_of_lane(input, lane);
+    if (!next)
+        release_if_revoked(input, lane);
+    else if (next->state == GW_INPUT_EVENT_IN_LANE)
+        attempt(next);
+}
+
+/* --- ends --- */
+
+static void free_event(struct gw_input_event *event)
+{
+    fl_list_remove(&event->link);
+    event->input->event_count--;
+    ce_event_release(&event->event);
+    gw_delivery_fields_fini(&event->fields);
+    fl_free(event);
+}
+
+static void end(struct gw_input_event *event, enum connector_outcome outcome, int64_t delay_ms)
+{
+    struct gw_input *input = event->input;
+    uint64_t lane = event->lane;
+    struct connector_settlement settlement = {&input->feed, event->token, outcome, delay_ms};
+    if (!is_stale(event))
+        gw_component_settle(input->component, &settlement);
+    free_event(event);
+    if (lane)
+        advance_lane(input, lane);
+    if (input->gateway->shutdown.phase != GW_RUNNING)
+        gw_shutdown_check(input->gateway);
+}
+
+/* Once an event, as in daprd, however many attempts it took. One that comes again counts then. */
+static void count(const struct gw_input_event *event, bool is_accepted)
+{
+    const struct gw_input *input = event->input;
+    struct gw_metrics *metrics = input->gateway->metrics;
+    int64_t elapsed = now_ms(input) - event->came_ms;
+    struct fl_slice labels[] = {input->component->name,
+                                is_accepted ? FL_SLICE_LIT("true") : FL_SLICE_LIT("false")};
+    if (is_stale(event))
+        return;
+    gw_counter_add(gw_metrics_counter(metrics, GW_INPUT_BINDING_COUNT, labels), 1);
+    if (elapsed > 0)
+        gw_histogram_add(gw_metrics_histogram(metrics, GW_INPUT_BINDING_LATENCIES, labels),
+                         (uint64_t)elapsed);
+}
+
+static void say_failure(struct gw_input *input, const char *why)
+{
+    int64_t now = now_ms(input);
+    FL_DEBUG(input->gateway->log, SCOPE, "error from app consumer for binding [%.*s]: %s",
+             FL_SLICE_ARG(input->component->name), why);
+    if (input->warned_ms && now - input->warned_ms < WARN_INTERVAL_MS)
+        return;
+    input->warned_ms = now;
+    FL_WARN(input->gateway->log, SCOPE, "events of input binding %.*s fail: %s",
+            FL_SLICE_ARG(input->component->name), why);
+}
+
+/* Failed for good as far as we are concerned; whether it comes again is the connector's. */
+static void give_up(struct gw_input_event *event, const char *why)
+{
+    struct gw_input *input = event->input;
+    int64_t delay = gw_retry_backoff_ms(event->attempt);
+    if (event->refusal && input->policy.breaker) {
+        int64_t least = gw_policy_refused_ms(&input->policy);
+        delay = delay < least ? least : delay;
+    }
+    count(event, false);
+    if (!is_stale(event))
+        say_failure(input, why);
+    end(event, CONNECTOR_MODIFIED, delay);
+}
+
+/* --- attempts --- */
+
+static void on_due(struct net_timer *timer)
+{
+    struct gw_input_event *event = FL_CONTAINER(timer, struct gw_input_event, timer);
+    if (event->refusal)
+        give_up(event, event->refusal);
+    else
+        attempt(event);
+}
+
+static void wait_for(struct gw_input_event *event, int64_t wait_ms)
+{
+    event->state = GW_INPUT_EVENT_WAITING;
+    net_timer_start(event->input->gateway->loop, &event->timer, now_ms(event->input) + wait_ms);
+}
+
+static void refuse(struct gw_input_event *event, const char *why)
+{
+    event->refusal = why;
+    wait_for(event, 0);
+}
+
+static void count_call(const struct gw_input *input, const struct http_result *result,
+                       int64_t elapsed_ms)
+{
+    struct gw_metrics *metrics = input->gateway->metrics;
+    struct fl_slice method = gw_metrics_http_method(metrics, FL_SLICE_LIT("POST"));
+    struct fl_slice path = gw_metrics_http_client_path(metrics, input->path);
+    struct fl_slice labels[] = {method, path, gw_metrics_http_status((unsigned)result->status)};
+    struct fl_slice sent[] = {method, path, FL_SLICE_LIT("")};
+    if (result->code)
+        return;
+    gw_counter_add(gw_metrics_counter(metrics, GW_HTTP_CLIENT_COMPLETED_COUNT, labels), 1);
+    gw_histogram_add(gw_metrics_histogram(metrics, GW_HTTP_CLIENT_ROUNDTRIP_LATENCY, labels),
+                     (uint64_t)elapsed_ms);
+    gw_histogram_add(gw_metrics_histogram(metrics, GW_HTTP_CLIENT_SENT_BYTES, sent), 0);
+    gw_histogram_add(input->gateway->subscriptions.received_bytes, result->body.len);
+}
+
+static bool is_accepted(const struct gw_input *input, const struct http_result *result)
+{
+    if (result->code)
+        return false;
+    return input->policy.config.retry ? result->status == 200
+                                      : result->status >= 200 && result->status < 300;
+}
+
+/* daprd's words; `text` is the caller's room. */
+static const char *failure_text(const struct http_result *result, char *text, size_t room)
+{
+    size_t shown = result->body.len < MOST_SHOWN_BYTES ? result->body.len : MOST_SHOWN_BYTES;
+    if (result->code)
+        snprintf(text, room, "error invoking app: %s", result->text);
+    else if (result->status >= 200 && result->status < 300)
+        snprintf(text, room,
+                 "error invoking app: response object is nil (status %d, and the "
+                 "retry policy takes 200 alone)",
+                 result->status);
+    else
+        snprintf(text, room,
+                 "error invoking app: fails to send binding event to http app channel, status "
+                 "code: %d body: %.*s",
+                 result->status, (int)shown, result->body.data ? result->body.data : "");
+    return text;
+}
+
+static void fail(struct gw_input_event *event, const struct http_result *result)
+{
+    struct gw_input *input = event->input;
+    bool goes_on = input->is_wanted && input->state == GW_INPUT_READING && !is_stale(event);
+    char text[384];
+    if (!goes_on) {
+        gw_policy_withdrew(&input->policy, &event->run);
+    } else if (input->policy.config.is_set) {
+        int64_t wait = gw_policy_failed(&input->policy, &event->run, result->status,
+                                        result->code == FL_ERR_TIMEOUT);
+        if (wait >= 0) {
+            wait_for(event, wait);
+            return;
+        }
+    }
+    give_up(event, failure_text(result, text, sizeof text));
+}
+
+static void on_answer(struct http_call *http, const struct http_result *result)
+{
+    struct gw_app_call *call = FL_CONTAINER(http, struct gw_app_call, http);
+    struct gw_input_event *event = FL_CONTAINER(call, struct gw_input_event, call);
+    struct gw_input *input = event->input;
+    gw_app_call_done(call);
+    count_call(input, result, now_ms(input) - event->called_ms);
+    if (!is_accepted(input, result)) {
+        fail(event, result);
+        return;
+    }
+    if (input->policy.config.is_set)
+        gw_policy_succeeded(&input->policy, &event->run);
+    count(event, true);
+    end(event, CONNECTOR_ACCEPTED, 0);
+}
+
+/* The metadata's traceparent is the parent; without any there is one that says nothing. */
+static enum fl_err render_fields(struct gw_input_event *event, struct fl_slice *fields)
+{
+    struct gateway *gateway = event->input->gateway;
+    const struct ce_event *ce = event->event;
+    struct gw_trace_call trace;
+    gw_trace_request(
+        &gateway->api.trace,
+        ce_metadata_find(ce->metadata, ce->metadata_count, FL_SLICE_LIT("traceparent")),
+        FL_SLICE_NULL, &trace);
+    struct fl_slice parent = FL_SLICE_LIT(CE_TRACEPARENT_ZERO);
+    if (trace.has_context)
+        parent = fl_slice_of(trace.text, CE_TRACEPARENT_LEN);
+    else if (gateway->api.trace.mode == GW_TRACE_OFF)
+        parent = FL_SLICE_NULL;
+    struct gw_delivery_source source = {.event = ce,
+                                        .traceparent = parent,
+                                        .body_bytes = ce->body.len,
+                                        .has_token = gateway->app.common_fields.len > 0};
+    return gw_delivery_fields_render(&event->fields, &source, fields);
+}
+
+static void call_app(struct gw_input_event *event, struct fl_slice fields)
+{
+    struct gw_input *input = event->input;
+    struct fl_slice body = event->event->body;
+    size_t agent_bytes = event->fields.names_agent ? input->agent_bytes : 0;
+    struct http_call *http = &event->call.http;
+    event->state = GW_INPUT_EVENT_CALLING;
+    event->called_ms = now_ms(input);
+    http->parts[0] = (struct iovec){input->head.data, input->head.len - agent_bytes};
+    http->parts[1] = (struct iovec){(char *)fields.data, fields.len};
+    http->parts[2] = (struct iovec){(char *)body.data, body.len};
+    http->part_count = body.len ? 3 : 2;
+    http->timeout_ms = input->policy.config.timeout_ms;
+    http->on_done = on_answer;
+    gw_app_call(&input->gateway->app, &event->call);
+}
+
+static void attempt(struct gw_input_event *event)
+{
+    struct gw_input *input = event->input;
+    struct fl_slice fields;
+    if (render_fields(event, &fields)) {
+        refuse(event, "the event's metadata cannot be sent as headers");
+        return;
+    }
+    const char *refusal =
+        input->policy.config.is_set ? gw_policy_begin(&input->policy, &event->run) : NULL;
+    if (refusal)
+        refuse(event, refusal);
+    else
+        call_app(event, fields);
+}
+
+/* --- in --- */
+
+static struct gw_input_event *new_event(struct gw_input *input,
+                                        const struct connector_delivery *delivery)
+{
+    struct gw_input_event *event = fl_zalloc(sizeof *event);
+    event->input = input;
+    event->event = delivery->event;
+    event->token = delivery->token;
+    event->lane = delivery->lane;
+    event->generation = input->component->generation;
+    event->reading = input->reading;
+    event->attempt = delivery->attempt ? delivery->attempt : 1;
+    event->came_ms = now_ms(input);
+    event->timer.expired = on_due;
+    fl_list_init(&event->call.link);
+    fl_list_add_last(&input->events, &event->link);
+    input->event_count++;
+    return event;
+}
+
+void gw_input_deliver(struct connector *connector, struct connector_subscription *feed,
+                      const struct connector_delivery *items, size_t count_of_items)
+{
+    struct gw_input *input = feed->context;
+    (void)connector;
+    for (size_t i = 0; i < count_of_items; i++) {
+        struct gw_input_event *event = new_event(input, &items[i]);
+        if (!input->is_wanted || input->state != GW_INPUT_READING)
+            end(event, CONNECTOR_RELEASED, 0);
+        else if (event->lane == 0 || first_of_lane(input, event->lane) == event)
+            attempt(event);
+    }
+}
+
+/* --- out, without a verdict --- */
+
+/* Takes it from where it waits; false when the application works on it. */
+static bool take_waiting(struct gw_input_event *event)
+{
+    if (event->state == GW_INPUT_EVENT_CALLING)
+        return false;
+    net_timer_stop(event->input->gateway->loop, &event->timer);
+    return true;
+}
+
+void gw_input_revoked(struct connector *connector, struct connector_subscription *feed,
+                      uint64_t lane, int64_t until_at_ms)
+{
+    struct gw_input *input = feed->context;
+    (void)connector;
+    (void)until_at_ms; /* what is in flight settles; after the deadline the source ignores it */
+    FL_LIST_EACH_SAFE(at, &input->events)
+    {
+        struct gw_input_event *event = FL_LIST_ENTRY(at, struct gw_input_event, link);
+        if (event->lane == lane && take_waiting(event))
+            free_event(event);
+    }
+    mark_revoked(input, lane);
+    if (!first_of_lane(input, lane))
+        release_if_revoked(input, lane);
+}
+
+void gw_input_end_generation(struct gw_input *input)
+{
+    FL_LIST_EACH_SAFE(at, &input->events)
+    {
+        struct gw_input_event *event = FL_LIST_ENTRY(at, struct gw_input_event, link);
+        if (take_waiting(event))
+            free_event(event);
+    }
+    forget_revoked(input); /* lanes are handed out anew */
+    if (input->gateway->shutdown.phase != GW_RUNNING)
+        gw_shutdown_check(input->gateway);
+}
+
+void gw_input_release_waiting(struct gw_input *input)
+{
+    /* Those behind the others go first, so that none of them is begun. */
+    for (struct fl_list *at = input->events.prev, *before; at != &input->events; at = before) {
+        struct gw_input_event *event = FL_LIST_ENTRY(at, struct gw_input_event, link);
+        before = at->prev;
+        bool was_tried = event->state != GW_INPUT_EVENT_IN_LANE;
+        if (take_waiting(event))
+            end(event, was_tried ? CONNECTOR_MODIFIED : CONNECTOR_RELEASED, 0);
+    }
+}
+
+void gw_input_drop_all(struct gw_input *input)
+{
+    for (struct fl_list *first; (first = fl_list_first(&input->events));) {
+        struct gw_input_event *event = FL_LIST_ENTRY(first, struct gw_input_event, link);
+        if (!take_waiting(event)) {
+            gw_app_call_cancel(&event->call);
+            gw_policy_withdrew(&input->policy, &event->run);
+        }
+        free_event(event);
+    }
+    forget_revoked(input);
+}
+
+/* --- leases --- */
+
+void gw_input_extend(struct gw_input *input)
+{
+    struct connector *connector = input->component->connector;
+    struct connector_token tokens[EXTEND_BATCH];
+    size_t held = 0;
+    if (!connector->type->extend || !input->component->is_up)
+        return;
+    FL_LIST_EACH(at, &input->events)
+    {
+        const struct gw_input_event *event = FL_LIST_ENTRY(at, struct gw_input_event, link);
+        if (is_stale(event))
+            continue;
+        tokens[held++] = event->token;
+        if (held == EXTEND_BATCH) {
+            connector->type->extend(connector, &input->feed, tokens, held);
+            held = 0;
+        }
+    }
+    if (held)
+        connector->type->extend(connector, &input->feed, tokens, held);
+}
