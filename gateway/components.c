@@ -93,8 +93,7 @@ static void say_store(struct gateway *gateway, const struct config_component *co
     FL_INFO(gateway->log, SCOPE, "Component loaded: %s", config->log_name.data);
 }
 
-/* Categories of Dapr's that are known and not here. */
-static bool is_other_block(struct fl_slice category)
+bool gw_category_is_skipped(struct fl_slice category)
 {
     static const char *const names[] = {"state",          "middleware", "configuration",
                                         "crypto",         "lock",       "conversation",
@@ -111,7 +110,7 @@ static bool is_other_block(struct fl_slice category)
 static enum fl_err skip_one(struct gateway *gateway, const struct config_component *config,
                             struct fl_slice category, struct fl_error *error)
 {
-    if (!is_other_block(category))
+    if (!gw_category_is_skipped(category))
         return fl_error_set(error, FL_ERR_INVALID, FL_CLASS_FATAL,
                             "process component %.*s error: incorrect type %.*s",
                             FL_SLICE_ARG(config->name), FL_SLICE_ARG(config->type));

@@ -23,6 +23,9 @@ struct gw_component *gw_binding_find(const struct gateway *gateway, struct fl_sl
 /* The component is a secret store, and an open one. */
 bool gw_component_is_secret_store(const struct config_component *config);
 
+/* Whether "state", "middleware", … is one of Dapr's categories that are known and not here. */
+bool gw_category_is_skipped(struct fl_slice category);
+
 /* Starts closing all; gw_components_are_closed tells when it is done. */
 void gw_components_close(struct gateway *gateway, int64_t deadline_at_ms);
 bool gw_components_are_closed(const struct gateway *gateway);
