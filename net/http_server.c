@@ -38,6 +38,7 @@ enum {
     STOPPED_BODY_MS = 3000,
     MOST_LINGER_BYTES = 8 * 1024 * 1024,
     MOST_UNSENT_BYTES = 64 * 1024,
+    LARGE_OUT_BYTES = 64 * 1024, /* above this, what waits to be sent counts in the budget */
     MOST_FREE_EXCHANGES = 1024,
 };
 
@@ -49,6 +50,7 @@ struct http_exchange {
     struct http_conn *conn;     /* NULL: the client is gone */
     void *context;
     struct fl_buffer out; /* an answer given before its turn */
+    size_t out_charged;
     bool is_answered;
     bool is_head_request;
     bool keeps_alive;
@@ -80,7 +82,8 @@ struct http_conn {
     struct fl_budget_wish wish;
     size_t reserved_bytes;
     size_t lingered_bytes;
-    struct fl_buffer out; /* not yet taken by the kernel */
+    struct fl_buffer out; /* answers; its first `out_taken` bytes were taken by the kernel */
+    size_t out_taken, out_charged;
     struct net_task flush;
     struct net_task resume; /* goes on with `in`, or with a body that was granted its room */
 };
@@ -151,6 +154,8 @@ static struct http_exchange *new_exchange(struct http_conn *conn)
 static void free_exchange(struct http_exchange *exchange)
 {
     struct http_server *server = exchange->server;
+    if (exchange->out_charged)
+        fl_budget_release(server->settings.budget, exchange->out_charged);
     fl_buffer_fini(&exchange->out);
     if (!server || server->free_exchange_count == MOST_FREE_EXCHANGES) {
         fl_free(exchange);
@@ -242,13 +247,26 @@ static void drop_body(struct http_conn *conn)
         fl_budget_release(budget, reserved);
 }
 
+static size_t unsent(const struct http_conn *conn)
+{
+    return conn->out.len - conn->out_taken;
+}
+
+static void drop_out(struct http_conn *conn)
+{
+    if (conn->out_charged)
+        fl_budget_release(conn->server->settings.budget, conn->out_charged);
+    fl_buffer_fini(&conn->out);
+    conn->out_taken = conn->out_charged = 0;
+}
+
 static void want(struct http_conn *conn)
 {
-    bool reading = !conn->is_peer_done && conn->out.len <= MOST_UNSENT_BYTES &&
+    bool reading = !conn->is_peer_done && unsent(conn) <= MOST_UNSENT_BYTES &&
                    (conn->state == CONN_LINGER || conn->state == CONN_BODY ||
                     (conn->state == CONN_HEAD && !conn->closes &&
                      conn->exchange_count < conn->server->settings.most_pipelined));
-    net_stream_want(conn->stream, reading, conn->out.len > 0);
+    net_stream_want(conn->stream, reading, unsent(conn) > 0);
 }
 
 /* The line of a connection that will send nothing more. Who was told of an unanswered one answers
@@ -289,7 +307,7 @@ static void close_conn(struct http_conn *conn)
     drop_line(conn);
     drop_in(conn);
     drop_body(conn);
-    fl_buffer_fini(&conn->out);
+    drop_out(conn);
     fl_list_remove(&conn->link);
     fl_list_add_last(&server->dead, &conn->link);
     net_loop_defer(server->settings.loop, &server->bury);
@@ -333,7 +351,7 @@ static void on_quiet(struct http_conn *conn)
 
 static void after_write(struct http_conn *conn)
 {
-    if (conn->out.len) {
+    if (unsent(conn)) {
         /* Only bytes that the kernel took put the end off, not answers that queue up. */
         if (!net_deadline_is_running(&conn->write_deadline))
             net_deadline_start(&conn->server->write_deadlines, &conn->write_deadline);
@@ -346,19 +364,19 @@ static void after_write(struct http_conn *conn)
 
 static void flush(struct http_conn *conn)
 {
-    if (!conn->stream || conn->out.len == 0)
+    if (!conn->stream || unsent(conn) == 0)
         return;
-    struct iovec part = {conn->out.data, conn->out.len};
+    struct iovec part = {conn->out.data + conn->out_taken, unsent(conn)};
     ssize_t n = net_stream_writev(conn->stream, &part, 1);
     if (n < 0) {
         close_conn(conn);
         return;
     }
-    fl_buffer_consume(&conn->out, (size_t)n);
+    conn->out_taken += (size_t)n;
     if (n > 0)
         net_deadline_stop(&conn->write_deadline);
-    if (conn->out.len == 0) {
-        fl_buffer_fini(&conn->out);
+    if (unsent(conn) == 0) {
+        drop_out(conn);
         want(conn);
     }
     after_write(conn);
@@ -369,13 +387,37 @@ static void on_flush(struct net_task *task)
     flush(FL_CONTAINER(task, struct http_conn, flush));
 }
 
+/* Keeps what the kernel did not take. Large answers count in the budget while they wait for their
+ * client; without memory for one the connection is closed. */
+static void keep(struct http_conn *conn, const struct iovec *parts, int count, size_t sent,
+                 size_t bytes)
+{
+    if (conn->out_taken >= conn->out.len / 2) {
+        fl_buffer_consume(&conn->out, conn->out_taken);
+        conn->out_taken = 0;
+    }
+    if (fl_buffer_try_reserve(&conn->out, bytes)) {
+        close_conn(conn);
+        return;
+    }
+    for (int i = 0; i < count; i++) {
+        size_t skip = sent < parts[i].iov_len ? sent : parts[i].iov_len;
+        fl_buffer_append(&conn->out, (char *)parts[i].iov_base + skip, parts[i].iov_len - skip);
+        sent -= skip;
+    }
+    if (conn->out.len > LARGE_OUT_BYTES && conn->out.len > conn->out_charged) {
+        fl_budget_charge(conn->server->settings.budget, conn->out.len - conn->out_charged);
+        conn->out_charged = conn->out.len;
+    }
+}
+
 /* Sends at once when nothing is in the way; gathers otherwise. */
 static void send_bytes(struct http_conn *conn, const struct iovec *parts, int count, bool gather)
 {
     size_t total = 0, sent = 0;
     for (int i = 0; i < count; i++)
         total += parts[i].iov_len;
-    if (!gather && conn->out.len == 0) {
+    if (!gather && unsent(conn) == 0) {
         ssize_t n = net_stream_writev(conn->stream, parts, count);
         if (n < 0) {
             close_conn(conn);
@@ -384,12 +426,8 @@ static void send_bytes(struct http_conn *conn, const struct iovec *parts, int co
         sent = (size_t)n;
     }
     if (sent < total) {
-        for (int i = 0; i < count; i++) {
-            size_t skip = sent < parts[i].iov_len ? sent : parts[i].iov_len;
-            fl_buffer_append(&conn->out, (char *)parts[i].iov_base + skip, parts[i].iov_len - skip);
-            sent -= skip;
-        }
-        if (gather)
+        keep(conn, parts, count, sent, total - sent);
+        if (gather && conn->stream)
             net_loop_defer(conn->server->settings.loop, &conn->flush);
     }
 }
@@ -582,7 +620,7 @@ static void send_first(struct http_exchange *exchange, const struct out_parts *o
         advance(conn);
     if (!conn->stream)
         return;
-    if (conn->out.len == 0 || !gather)
+    if (unsent(conn) == 0 || !gather)
         after_write(conn);
     if (conn->stream && was_full && conn->state == CONN_HEAD) {
         /* Later in the turn: the caller may stand inside another request's callback. */
@@ -617,6 +655,10 @@ void http_exchange_respond(struct http_exchange *exchange, const struct http_res
     }
     for (int i = 0; i < out.count; i++)
         fl_buffer_append(&exchange->out, out.parts[i].iov_base, out.parts[i].iov_len);
+    if (exchange->out.len > LARGE_OUT_BYTES) {
+        exchange->out_charged = exchange->out.len;
+        fl_budget_charge(server->settings.budget, exchange->out_charged);
+    }
 }
 
 /* An answer from the server itself: the request never reached the handler's code for it. */
@@ -997,7 +1039,7 @@ static void on_end(struct http_conn *conn)
         conn->state = CONN_HEAD;
         net_deadline_stop(&conn->deadline);
     }
-    if (conn->state == CONN_LINGER || (conn->exchange_count == 0 && conn->out.len == 0)) {
+    if (conn->state == CONN_LINGER || (conn->exchange_count == 0 && unsent(conn) == 0)) {
         close_conn(conn);
         return;
     }
@@ -1170,7 +1212,7 @@ void http_server_stop(struct http_server *server)
     FL_LIST_EACH_SAFE(at, &server->conns)
     {
         struct http_conn *conn = FL_LIST_ENTRY(at, struct http_conn, link);
-        if (conn->exchange_count == 0 && conn->out.len == 0 && conn->state != CONN_LINGER)
+        if (conn->exchange_count == 0 && unsent(conn) == 0 && conn->state != CONN_LINGER)
             close_conn(conn);
         else if (conn->state == CONN_BODY)
             start_body_time(conn);
