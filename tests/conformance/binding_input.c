@@ -1,8 +1,6 @@
 /* What an input binding promises. A part of the binding suite.
  */
 
-#define REQUIRE_INPUT(binding) REQUIRE((binding)->subject->type->subscribe)
-
 static struct fake_subscription *subscribe(struct binding *binding)
 {
     struct fake_subscription *subscription =
@@ -28,7 +26,6 @@ static void await_event(struct binding *binding, struct fake_subscription *subsc
 static void events_come_and_are_accepted(void **state)
 {
     struct binding *binding = *state;
-    REQUIRE_INPUT(binding);
     struct fake_subscription *subscription = subscribe(binding);
     subscription->on_delivery = fake_accept;
     fake_window(subscription, 10, WIDE_BYTES);
@@ -39,7 +36,6 @@ static void events_come_and_are_accepted(void **state)
 static void an_event_that_was_refused_stops_no_later_one(void **state)
 {
     struct binding *binding = *state;
-    REQUIRE_INPUT(binding);
     struct fake_subscription *subscription = subscribe(binding);
     fake_window(subscription, 1, WIDE_BYTES);
     for (int i = 0; i < 2; i++) {
@@ -53,7 +49,6 @@ static void an_event_that_was_refused_stops_no_later_one(void **state)
 static void nothing_comes_before_the_first_window(void **state)
 {
     struct binding *binding = *state;
-    REQUIRE_INPUT(binding);
     struct fake_subscription *subscription = subscribe(binding);
     subscription->on_delivery = fake_accept;
     cause(binding);
@@ -66,7 +61,6 @@ static void nothing_comes_before_the_first_window(void **state)
 static void a_window_of_zero_pauses(void **state)
 {
     struct binding *binding = *state;
-    REQUIRE_INPUT(binding);
     struct fake_subscription *subscription = subscribe(binding);
     subscription->on_delivery = fake_accept;
     fake_window(subscription, 10, WIDE_BYTES);
@@ -83,7 +77,6 @@ static void a_window_of_zero_pauses(void **state)
 static void the_window_is_kept_while_events_are_unsettled(void **state)
 {
     struct binding *binding = *state;
-    REQUIRE_INPUT(binding);
     struct fake_subscription *subscription = subscribe(binding);
     fake_window(subscription, 1, WIDE_BYTES);
     await_event(binding, subscription);
@@ -97,7 +90,6 @@ static void the_window_is_kept_while_events_are_unsettled(void **state)
 static void leaving_waits_for_what_is_unsettled(void **state)
 {
     struct binding *binding = *state;
-    REQUIRE_INPUT(binding);
     struct fake_subscription *subscription = subscribe(binding);
     fake_window(subscription, 1, WIDE_BYTES);
     await_event(binding, subscription);
@@ -111,7 +103,6 @@ static void leaving_waits_for_what_is_unsettled(void **state)
 static void after_leaving_one_may_come_again(void **state)
 {
     struct binding *binding = *state;
-    REQUIRE_INPUT(binding);
     struct fake_subscription *gone = subscribe(binding);
     gone->on_delivery = fake_accept;
     fake_window(gone, 1, WIDE_BYTES);
@@ -126,7 +117,6 @@ static void after_leaving_one_may_come_again(void **state)
 static void leaving_at_once_is_answered(void **state)
 {
     struct binding *binding = *state;
-    REQUIRE_INPUT(binding);
     struct fake_subscription *subscription =
         fake_subscribe(binding->fake, FL_SLICE_NULL, NULL, CONNECTOR_MODE_COMPETE);
     fake_unsubscribe(subscription);
@@ -143,7 +133,6 @@ static void accept_and_leave(struct fake_delivery *delivery)
 static void the_gateway_may_leave_while_it_hears(void **state)
 {
     struct binding *binding = *state;
-    REQUIRE_INPUT(binding);
     struct fake_subscription *subscription = subscribe(binding);
     subscription->on_delivery = accept_and_leave;
     fake_window(subscription, 10, WIDE_BYTES);

@@ -107,8 +107,7 @@ static struct calls *new_calls(struct binding *binding)
     return FL_ARENA_NEW(&binding->fake->arena, struct calls);
 }
 
-#define REQUIRE_SAMPLES(binding)                                                                   \
-    REQUIRE((binding)->subject->type->operations && (binding)->subject->sample_count > 0)
+#define REQUIRE_SAMPLES(binding) REQUIRE((binding)->subject->sample_count > 0)
 
 /* --- output: answers --- */
 
@@ -116,7 +115,6 @@ static void every_operation_is_answered_once(void **state)
 {
     struct binding *binding = *state;
     const char *const *operations = binding->subject->type->operations;
-    REQUIRE(operations);
     for (size_t i = 0; operations[i]; i++) {
         struct binding_sample bare = {.operation = operations[i]};
         struct call *call = start_call(binding, &bare);

@@ -202,8 +202,10 @@ static int run_promises(struct binding_subject *subject)
     struct CMUnitTest tests[MOST_PROMISES];
     size_t count = 0;
     ADD(life_promises);
-    ADD(output_promises);
-    ADD(input_promises);
+    if (subject->type->operations)
+        ADD(output_promises);
+    if (subject->type->subscribe)
+        ADD(input_promises);
     for (size_t i = 0; i < count; i++)
         tests[i].initial_state = subject;
     return _cmocka_run_group_tests(subject->name, tests, count, NULL, NULL);

@@ -2,8 +2,8 @@
  * of "bindings." types.
  *
  * A connector gives a subject: its type, its settings, calls that succeed, and functions that start
- * and stop its peer if it has one. What the type does not have (`operations`, `subscribe`) or the
- * subject does not give is skipped by name.
+ * and stop its peer if it has one. A type with `operations` is tried as an output, one with
+ * `subscribe` as an input; what a promise needs and the subject does not give is skipped by name.
  *
  * A program on this suite includes binding_suite.c and fake_gateway.c, as those of the connector
  * suite include theirs.
