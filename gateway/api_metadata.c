@@ -7,6 +7,7 @@
 #include "base/version.h"
 #include "cloudevents/json_write.h"
 #include "gateway/api_error.h"
+#include "gateway/api_state.h"
 #include "gateway/component.h"
 #include "gateway/duration.h"
 #include "gateway/gateway.h"
@@ -263,6 +264,8 @@ void gw_api_metadata(struct gateway *gateway, struct gw_api_hand *hand)
                          ",\"actorRuntime\":{\"runtimeStatus\":\"DISABLED\",\"hostReady\":false,"
                          "\"placement\":\"placement: disconnected\"}");
     names(&out, "resiliencies", &gateway->resources.resiliency.names);
+    if (gw_api_state_is_asked(hand->query))
+        gw_api_state_append(&out, gateway);
     fl_buffer_append_str(&out, "}\n");
     gw_api_respond(gateway, hand->exchange, &hand->info, 200, "application/json",
                    fl_buffer_slice(&out), FL_SLICE_NULL);

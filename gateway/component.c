@@ -42,6 +42,7 @@ static void offer_line(struct gw_component *component)
                 break;
         }
         size_t taken = connector->type->publish(connector, batch, count);
+        component->sent_count += taken;
         for (size_t i = 0; i < taken; i++) {
             struct gw_publish *publish = batch[i].token;
             fl_list_remove(&publish->link);
@@ -76,7 +77,7 @@ void gw_component_enqueue(struct gw_component *component, struct gw_publish *pub
 static void on_published(struct connector *connector, const struct connector_published *items,
                          size_t count)
 {
-    (void)connector;
+    component_of(connector)->sent_count -= count;
     for (size_t i = 0; i < count; i++) {
         struct gw_publish_result result = {items[i].code, items[i].class, items[i].text};
         gw_publish_finish(items[i].token, &result);

@@ -43,6 +43,7 @@ struct gw_component {
     struct fl_error last_error;
     struct fl_list line; /* of gw_publish: accepted, not yet taken by the connector */
     size_t line_count;
+    size_t sent_count;    /* publishes that the connector took and has not answered */
     size_t fresh_count;   /* at the end of the line: came since it was last offered */
     size_t waiting_count; /* for room in the budget, or in line beyond a turn */
     bool is_blocked;      /* the connector did not take everything; `writable` ends that */

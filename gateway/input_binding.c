@@ -7,8 +7,10 @@
 #include "gateway/input_binding.h"
 
 #include "base/alloc.h"
+#include "base/clock.h"
 #include "base/random.h"
 #include "base/version.h"
+#include "config/resolve.h"
 #include "config/subscription_resource.h"
 #include "gateway/api_path.h"
 #include "gateway/component.h"
@@ -149,8 +151,9 @@ static void wait_and_retry(struct gw_input *input)
 static void on_refused(struct gw_input *input, const struct fl_error *error)
 {
     input->last_error = *error;
+    config_component_hide_secrets(input->component->config, input->last_error.text);
     FL_WARN(input->gateway->log, SCOPE, "cannot read from input binding %s: %s",
-            input->component->connector->log_name, error->text);
+            input->component->connector->log_name, input->last_error.text);
     input->state = GW_INPUT_IDLE;
     if (input->is_wanted)
         wait_and_retry(input);
@@ -169,6 +172,7 @@ void gw_inputs_on_subscribed(struct connector *connector, struct connector_subsc
     input->retry_wait_ms = FIRST_RETRY_MS;
     input->last_error.text[0] = 0;
     input->state = GW_INPUT_READING;
+    input->reading_wall_s = fl_clock_wall_s();
     gw_policy_count(&input->policy);
     if (input->is_wanted) {
         uint32_t most = connector->traits.window_messages;

@@ -45,7 +45,8 @@ struct gw_input {
     struct gw_policy policy;
     struct net_timer retry_timer; /* of a subscribe that failed */
     int64_t retry_wait_ms;
-    struct fl_list events; /* of gw_input_event: unsettled, in the order in which they came */
+    int64_t reading_wall_s; /* when reading began last */
+    struct fl_list events;  /* of gw_input_event: unsettled, in the order in which they came */
     size_t event_count;
     struct fl_list revoked_lanes; /* input_event.c's */
     int64_t warned_ms;            /* of the last line about failing events */

@@ -6,9 +6,11 @@
 #include <stdlib.h>
 
 #include "base/alloc.h"
+#include "base/clock.h"
 #include "base/random.h"
 #include "base/version.h"
 #include "cloudevents/publish_metadata.h"
+#include "config/resolve.h"
 #include "gateway/api_path.h"
 #include "gateway/bulk_subscribe.h"
 #include "gateway/component.h"
@@ -298,9 +300,11 @@ void gw_subscriptions_on_subscribed(struct connector *connector,
     (void)connector;
     if (error) {
         subscription->last_error = *error;
+        config_component_hide_secrets(subscription->component->config,
+                                      subscription->last_error.text);
         FL_WARN(gateway->log, SCOPE, "Failed to start subscription for pubsub %.*s, topic %.*s: %s",
                 FL_SLICE_ARG(subscription->config->pubsub),
-                FL_SLICE_ARG(subscription->config->topic), error->text);
+                FL_SLICE_ARG(subscription->config->topic), subscription->last_error.text);
         wait_and_retry(subscription);
         return;
     }
@@ -312,6 +316,7 @@ void gw_subscriptions_on_subscribed(struct connector *connector,
     subscription->retry_wait_ms = FIRST_RETRY_MS;
     subscription->last_error.text[0] = 0;
     subscription->state = GW_SUB_ACTIVE;
+    subscription->active_wall_s = fl_clock_wall_s();
     gw_subscription_apply_window(subscription);
 }
 

@@ -66,6 +66,7 @@ struct gw_subscription {
     struct fl_buffer broker_topic, dead_letter_topic; /* with the component's prefix */
     struct net_timer retry_timer;
     int64_t retry_wait_ms;
+    int64_t active_wall_s;     /* when it became active last */
     struct fl_list deliveries; /* unsettled */
     size_t unsettled_count;
     size_t in_flight_count;
