@@ -459,7 +459,9 @@ struct operation {
     struct gw_policy_run run;
     struct fixture *f;
     int number, asked_count;
-    bool is_under_way, is_tired; /* tired: it does not want any more when its turn comes */
+    bool is_under_way;
+    bool is_tired;  /* it does not want any more when its turn comes */
+    bool is_polite; /* it makes place for another when its turn comes, and stands in line again */
 };
 
 static int last_begun;
@@ -478,8 +480,12 @@ static void ask(struct operation *operation)
 static void on_turn(struct gw_waiter *waiter)
 {
     struct operation *operation = FL_CONTAINER(waiter, struct operation, waiter);
-    if (!operation->is_tired)
+    if (operation->is_polite) {
+        operation->is_polite = false;
+        gw_policy_wait(&operation->f->policy, &operation->waiter);
+    } else if (!operation->is_tired) {
         ask(operation);
+    }
 }
 
 static void begin_waiting(struct fixture *f, struct operation operations[WAITERS])
@@ -594,6 +600,22 @@ static void who_does_not_want_any_more_takes_no_place(void **state)
     end(&f);
 }
 
+static void who_steps_back_stands_behind_those_who_waited_longer(void **state)
+{
+    (void)state;
+    struct fixture f;
+    struct operation operations[WAITERS];
+    begin_waiting(&f, operations);
+    operations[0].is_polite = true;
+    advance(&f.loop, 1000);
+    assert_int_equal(last_begun, 1);
+    fail_under_way(&operations[1]);
+    advance(&f.loop, 1000);
+    assert_int_equal(last_begun, 2);
+    leave_all(operations);
+    end(&f);
+}
+
 static void another_one_that_half_opens_it_does_not_stop_the_line(void **state)
 {
     (void)state;
@@ -633,6 +655,7 @@ int main(void)
         cmocka_unit_test(who_fails_while_half_open_stands_behind_the_others),
         cmocka_unit_test(a_place_that_is_given_back_goes_to_the_next),
         cmocka_unit_test(who_does_not_want_any_more_takes_no_place),
+        cmocka_unit_test(who_steps_back_stands_behind_those_who_waited_longer),
         cmocka_unit_test(another_one_that_half_opens_it_does_not_stop_the_line),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
