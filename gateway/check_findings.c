@@ -23,10 +23,10 @@ void gw_findings_fini(struct gw_findings *findings)
 /* --- the place in a text ---------------------------------------------------------------------- */
 
 /* The line of "…:LINE" at the start of the text's rest; false when there is none. A file's name may
- * hold colons, so the last number before a space, a bracket or the end counts. */
+ * hold spaces and colons, but not a colon and a space: there another part of a text begins. */
 static bool read_line(const char *text, struct gw_finding *finding, const char **end)
 {
-    for (const char *at = text; *at && *at != ' ' && *at != ')'; at++) {
+    for (const char *at = text; *at && *at != ')' && strncmp(at, ": ", 2) != 0; at++) {
         char *behind;
         if (*at != ':' || at[1] < '0' || at[1] > '9')
             continue;
@@ -67,17 +67,33 @@ static bool place_at(const char *at, struct gw_finding *finding)
     return true;
 }
 
+/* Where a root stands as a path, and not as a part of some word. */
+static bool is_path_at(const char *text, const char *at, struct fl_slice root)
+{
+    bool begins = at == text || at[-1] == ' ' || at[-1] == '(';
+    return begins && (at[root.len] == '/' || at[root.len] == ':' || fl_slice_eq_str(root, "/"));
+}
+
+/* The first place of one root that is before `limit`; NULL: none. */
+static const char *place_of_root(const char *text, struct fl_slice root, const char *limit)
+{
+    for (const char *at = strstr(text, root.data); at && (!limit || at < limit);
+         at = strstr(at + 1, root.data)) {
+        struct gw_finding tried = {0};
+        if (is_path_at(text, at, root) && place_at(at, &tried))
+            return at;
+    }
+    return NULL;
+}
+
 static void find_place(const struct config_list *roots, const char *text,
                        struct gw_finding *finding)
 {
     const char *best = NULL;
-    for (size_t i = 0; i < roots->count; i++)
-        for (const char *at = strstr(text, roots->items[i].data); at && (!best || at < best);
-             at = strstr(at + 1, roots->items[i].data)) {
-            struct gw_finding tried = {0};
-            if (place_at(at, &tried))
-                best = at;
-        }
+    for (size_t i = 0; i < roots->count; i++) {
+        const char *at = place_of_root(text, roots->items[i], best);
+        best = at ? at : best;
+    }
     if (best)
         place_at(best, finding);
 }

@@ -301,6 +301,7 @@ int gw_cli_run(const struct config_flags *flags, const struct config_list *witho
         run.most_descriptors = limit.rlim_cur;
     choose_ports(&run);
     wait_for_program(&run);
+    use.blocks_for = run.waits_for_program ? "the application to end" : NULL;
     int status = gateway_run(&run.flags, without_effect, &use, log);
     for (int i = 0; i < MARKS; i++)
         if (run.marks[i] >= 0)

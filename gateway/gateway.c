@@ -14,9 +14,11 @@
 #include "base/version.h"
 #include "connectors/registry.h"
 #include "gateway/component.h"
+#include "gateway/grpc_port.h"
 #include "gateway/metrics.h"
 #include "gateway/metrics_port.h"
 #include "gateway/resource_watch.h"
+#include "gateway/state_dump.h"
 #include "gateway/topic.h"
 #include "gateway/version.h"
 
@@ -46,6 +48,7 @@ void gateway_mark_ready(struct gateway *gateway)
 void gateway_on_listening(struct gateway *gateway)
 {
     gateway->is_outbound_ready = true;
+    gw_grpc_port_start(gateway);
     if (gateway->use->on_open)
         gateway->use->on_open(gateway, gateway->use->context);
     gw_app_start(&gateway->app);
@@ -192,6 +195,7 @@ static void stop(struct gateway *gateway)
     gw_api_fini(gateway);
     gw_app_fini(&gateway->app);
     gw_metrics_port_stop(gateway);
+    gw_grpc_port_stop(gateway);
     gw_components_free(gateway);
     gw_breakers_fini(gateway);
     gw_topic_cache_clear(gateway);
@@ -257,7 +261,7 @@ int gateway_run(const struct config_flags *flags, const struct config_list *with
     enum fl_err err = net_loop_new(&gateway->loop, &error);
     if (!err && use->on_loop)
         use->on_loop(gateway, use->context);
-    if (!err && gw_shutdown_init(gateway))
+    if (!err && (gw_shutdown_init(gateway) || gw_state_dump_init(gateway)))
         err = fl_error_set(&error, FL_ERR_SYSTEM, FL_CLASS_FATAL, "cannot watch signals");
     if (!err)
         err = start(gateway, &error);

@@ -39,7 +39,9 @@ struct gateway_use {
     gateway_use_fn *on_loop;    /* the loop is there, and nobody watches signals yet */
     gateway_use_fn *on_open;    /* the API listens; of a tool: the components were opened */
     gateway_use_fn *on_stopped; /* all has stopped; the loop is still there and may run again */
-    struct fl_error *failure;   /* takes what made the start fail; NULL: that is logged */
+    const char *blocks_for;   /* what a block period that no flag asks for waits for; NULL: the flag
+                                 asks */
+    struct fl_error *failure; /* takes what made the start fail; NULL: that is logged */
 };
 
 struct gateway {
@@ -56,6 +58,7 @@ struct gateway {
     struct net_loop *loop;
     struct gw_metrics *metrics;
     struct http_server *metrics_server;
+    struct http_server *grpc_server; /* of a process called daprd */
     struct connector_registry *registry;
     struct connector_host host, binding_host; /* of pub/sub components, of bindings */
     struct gw_component **components;

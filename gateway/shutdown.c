@@ -117,7 +117,8 @@ static void on_block_over(struct net_timer *timer)
         start_block_period(gateway);
         return;
     }
-    FL_INFO(gateway->log, SCOPE, "Block shutdown period expired, entering shutdown...");
+    FL_INFO(gateway->log, SCOPE, "%s expired, entering shutdown...",
+            gateway->use->blocks_for ? "The wait has" : "Block shutdown period");
     gw_shutdown_begin(gateway);
 }
 
@@ -140,9 +141,13 @@ static void start_blocking(struct gateway *gateway)
     gateway->shutdown.phase = GW_BLOCKING;
     gateway->is_ready = false;
     gw_duration_append(&period, gateway->flags->block_shutdown_ms);
-    FL_INFO(gateway->log, SCOPE,
-            "Blocking graceful shutdown for %s or until app reports unhealthy...",
-            fl_buffer_cstr(&period));
+    if (gateway->use->blocks_for)
+        FL_INFO(gateway->log, SCOPE, "Waiting for %s, %s at most", gateway->use->blocks_for,
+                fl_buffer_cstr(&period));
+    else
+        FL_INFO(gateway->log, SCOPE,
+                "Blocking graceful shutdown for %s or until app reports unhealthy...",
+                fl_buffer_cstr(&period));
     fl_buffer_fini(&period);
     gw_subscriptions_stop(gateway);
     gw_inputs_stop(gateway);

@@ -71,6 +71,11 @@ int64_t net_loop_take_longest_turn_ns(struct net_loop *loop)
     return longest;
 }
 
+int64_t net_loop_longest_turn_ns(const struct net_loop *loop)
+{
+    return loop->longest_turn_ns;
+}
+
 /* --- deferred work --- */
 
 void net_loop_defer(struct net_loop *loop, struct net_task *task)

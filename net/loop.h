@@ -38,6 +38,8 @@ int64_t net_loop_now_ms(const struct net_loop *loop);
 /* The longest turn, in nanoseconds, since the last call of this function: how long a ready socket
  * may have waited. */
 int64_t net_loop_take_longest_turn_ns(struct net_loop *loop);
+/* The same, and it goes on counting. */
+int64_t net_loop_longest_turn_ns(const struct net_loop *loop);
 
 /* --- deferred work --- */
 
