@@ -41,6 +41,19 @@ static void print_short(const char *help, const char *quote, const char *escaped
     }
 }
 
+/* Flags of `run` that have their value in the next word. */
+static void print_valued(struct fl_buffer *out)
+{
+    for (size_t i = 0; i < config_flags_count; i++) {
+        const struct config_flag *flag = &config_flags_table[i];
+        if (!is_taken_by(flag, CONFIG_RUN_PROGRAM) || !config_flag_has_value(flag))
+            continue;
+        fl_buffer_printf(out, "--%s ", flag->name);
+        if (flag->letter)
+            fl_buffer_printf(out, "-%c ", flag->letter);
+    }
+}
+
 /* --- bash ------------------------------------------------------------------------------------- */
 
 static const char bash_start[] =
@@ -159,18 +172,10 @@ static void print_bash_flags(struct fl_buffer *out)
     fl_buffer_append_str(out, "    esac\n");
 }
 
-/* Flags of `run` that have their value in the next word. */
 static void print_bash_program(struct fl_buffer *out)
 {
     fl_buffer_append_str(out, "    local valued=' ");
-    for (size_t i = 0; i < config_flags_count; i++) {
-        const struct config_flag *flag = &config_flags_table[i];
-        if (!is_taken_by(flag, CONFIG_RUN_PROGRAM) || !config_flag_has_value(flag))
-            continue;
-        fl_buffer_printf(out, "--%s ", flag->name);
-        if (flag->letter)
-            fl_buffer_printf(out, "-%c ", flag->letter);
-    }
+    print_valued(out);
     fl_buffer_append_str(out, "'\n");
     fl_buffer_append_str(out, bash_run);
 }
@@ -306,14 +311,36 @@ static const char fish_start[] =
     "    end\n"
     "    contains -- $command $argv\n"
     "end\n\n"
-    "complete -c fairlead -c daprd -f\n"
-    "complete -c daprd -w fairlead\n";
+    "function __fairlead_wants_command\n"
+    "    test (count (commandline -opc)) -eq 1\n"
+    "end\n\n";
+
+/* What a shell offers for the application's command, from its first word on. */
+static const char fish_program[] =
+    "    set -l words (commandline -opc) (commandline -ct)\n"
+    "    set -l i 3\n"
+    "    while test $i -lt (count $words)\n"
+    "        if test $words[$i] = --\n"
+    "            set i (math $i + 1)\n"
+    "            break\n"
+    "        else if contains -- $words[$i] $valued\n"
+    "            set i (math $i + 1)\n"
+    "        else if not string match -q -- '-*' $words[$i]\n"
+    "            break\n"
+    "        end\n"
+    "        set i (math $i + 1)\n"
+    "    end\n"
+    "    if test $i -le (count $words); and not string match -q -- '-*' $words[$i]\n"
+    "        complete -C (string join ' ' -- $words[$i..])\n"
+    "    end\n"
+    "end\n\n"
+    "complete -c fairlead -c daprd -f\n";
 
 static void print_fish_flag(const struct config_flag *flag, int command, struct fl_buffer *out)
 {
     const char *name = config_command_name((enum config_command)command);
-    fl_buffer_printf(out, "complete -c fairlead -n '__fairlead_is %s' -l %s",
-                     *name ? name : "daprd", flag->name);
+    fl_buffer_printf(out, "complete -c fairlead%s -n '__fairlead_is %s' -l %s",
+                     *name ? "" : " -c daprd", *name ? name : "daprd", flag->name);
     if (flag->letter && command != CONFIG_SERVE)
         fl_buffer_printf(out, " -s %c", flag->letter);
     if (config_flag_has_value(flag) && flag->words)
@@ -331,9 +358,13 @@ static void print_fish_flag(const struct config_flag *flag, int command, struct 
 
 static void print_fish(struct fl_buffer *out)
 {
-    static const char first[] = "complete -c fairlead -n 'test (count (commandline -opc)) -eq 1'";
+    static const char first[] = "complete -c fairlead -n __fairlead_wants_command";
     print_header("fish", out);
     fl_buffer_append_str(out, fish_start);
+    fl_buffer_append_str(out, "function __fairlead_program\n    set -l valued ");
+    print_valued(out);
+    fl_buffer_append_str(out, "\n");
+    fl_buffer_append_str(out, fish_program);
     for (int i = CONFIG_SERVE + 1; i < CONFIG_COMMAND_COUNT; i++) {
         fl_buffer_printf(out, "%s -a %s -d '", first, config_command_infos[i].name);
         print_short(config_command_infos[i].summary, "\\'", "\\", out);
@@ -345,8 +376,7 @@ static void print_fish(struct fl_buffer *out)
             if (is_taken_by(&config_flags_table[i], command))
                 print_fish_flag(&config_flags_table[i], command, out);
     fl_buffer_append_str(
-        out, "complete -c fairlead -n '__fairlead_is run' -a "
-             "'(__fish_complete_subcommand --fcs-skip=2)'\n"
+        out, "complete -c fairlead -n '__fairlead_is run' -a '(__fairlead_program)'\n"
              "complete -c fairlead -n '__fairlead_is check' -a '(__fish_complete_directories)'\n"
              "complete -c fairlead -n '__fairlead_is options' -a '(fairlead options --names)'\n"
              "complete -c fairlead -n '__fairlead_is completion' -a '" SHELLS "'\n");

@@ -67,21 +67,30 @@ static void end(struct dump *dump)
 
 /* --- parts of lines --------------------------------------------------------------------------- */
 
-/* What names hold comes from users: whatever is not plain is quoted, so that no line can be faked.
- */
+static bool is_plain(struct fl_slice value)
+{
+    for (size_t i = 0; i < value.len; i++) {
+        char c = fl_ascii_lower(value.data[i]);
+        if (!(c >= 'a' && c <= 'z') && !(c >= '0' && c <= '9') && !memchr("._-/:@", c, 6))
+            return false;
+    }
+    return value.len > 0;
+}
+
+/* What names hold comes from users: whatever is not plain is quoted, so that none can look like
+ * another word. The quotes are single ones, since the log's own are double. */
 static void word(struct fl_buffer *out, const char *key, struct fl_slice value)
 {
-    fl_buffer_printf(out, " %s=\"", key);
+    const char *quote = is_plain(value) ? "" : "'";
+    fl_buffer_printf(out, " %s=%s", key, quote);
     for (size_t i = 0; i < value.len; i++) {
         unsigned char c = (unsigned char)value.data[i];
-        if (c == '"' || c == '\\')
-            fl_buffer_printf(out, "\\%c", c);
-        else if (c < ' ' || c == 127)
+        if (c == '\'' || c < ' ' || c == 127)
             fl_buffer_printf(out, "\\x%02x", c);
         else
             fl_buffer_append_byte(out, (char)c);
     }
-    fl_buffer_append_byte(out, '"');
+    fl_buffer_append_str(out, quote);
 }
 
 static void number(struct fl_buffer *out, const char *key, uint64_t value)
