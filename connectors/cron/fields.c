@@ -149,9 +149,3 @@ enum fl_err cn_cron_field_parse(struct fl_slice text, enum cn_cron_field field, 
     *has_star = found_star;
     return FL_OK;
 }
-
-uint64_t cn_cron_field_all(enum cn_cron_field field)
-{
-    const struct field_form *form = &forms[field];
-    return ((UINT64_C(1) << form->max << 1) - 1) & ~((UINT64_C(1) << form->min) - 1);
-}

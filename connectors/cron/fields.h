@@ -13,7 +13,4 @@
 enum fl_err cn_cron_field_parse(struct fl_slice text, enum cn_cron_field field, uint64_t *set,
                                 bool *has_star, struct fl_error *error) FL_MUST_USE;
 
-/* Every value of the field. */
-uint64_t cn_cron_field_all(enum cn_cron_field field);
-
 #endif
