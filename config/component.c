@@ -102,52 +102,78 @@ static const struct config_field document_fields[] = {
     {NULL},
 };
 
-/* An unset value with an envRef is marked by a null slice until it is resolved; the reference stays
- * in `secrets[i].key` with a null name. */
+/* Two sources of one value, or none that says what to look up: daprd takes one without a word. */
+static enum fl_err doubt_sources(const struct config_reader *reader, const struct config_node *node,
+                                 const char *path, const struct entry *entry,
+                                 const struct config_secret_ref *secret, struct fl_error *error)
+{
+    if (entry->secret && secret->name.len == 0)
+        return config_field_doubt(reader, error,
+                                  "%s:%u: %s.secretKeyRef: name is missing or empty, so no secret "
+                                  "is looked up",
+                                  node->file, entry->secret->line, path);
+    if (entry->value && entry->env_ref.len)
+        return config_field_doubt(reader, error,
+                                  "%s:%u: %s: both value and envRef are given; the value counts",
+                                  node->file, node->line, path);
+    return FL_OK;
+}
+
+static enum fl_err decode_value(const struct config_reader *reader, const char *path,
+                                const struct entry *entry, struct config_value *value,
+                                struct config_secret_ref *secret, struct fl_error *error)
+{
+    value->value = fl_slice_of("", 0);
+    if (!entry->value)
+        secret->env = entry->env_ref.len ? entry->env_ref : FL_SLICE_NULL;
+    else if (config_node_value(entry->value, reader->arena, &value->value) != FL_OK)
+        return config_field_error(entry->value, path,
+                                  "a value of at most 1 MiB that JSON can write", error);
+    return FL_OK;
+}
+
 static enum fl_err decode_entry(const struct config_reader *reader, const struct config_node *node,
                                 size_t index, struct config_value *value,
                                 struct config_secret_ref *secret, struct fl_error *error)
 {
     struct entry entry = {0};
-    char path[64];
+    char path[64], secret_path[96];
     snprintf(path, sizeof path, "spec.metadata[%zu]", index);
-    enum fl_err err = config_fields_read(reader, node, path, entry_fields, &entry, error);
-    if (err != FL_OK)
-        return err;
-    *value = (struct config_value){.name = entry.name, .file = node->file, .line = node->line};
-    if (!entry.value && entry.env_ref.len)
-        secret->key = entry.env_ref;
-    else if (!entry.value)
-        value->value = fl_slice_of("", 0);
-    else if (config_node_value(entry.value, reader->arena, &value->value) != FL_OK)
-        return config_field_error(entry.value, path, "a value of at most 1 MiB that JSON can write",
-                                  error);
-    if (!entry.secret)
-        return FL_OK;
-    *secret = (struct config_secret_ref){0};
-    if (fl_slice_is_null(value->value))
-        value->value = fl_slice_of("", 0);
-    char secret_path[96];
     snprintf(secret_path, sizeof secret_path, "%s.secretKeyRef", path);
-    return config_fields_read(reader, entry.secret, secret_path, secret_fields, secret, error);
+    *secret = (struct config_secret_ref){0};
+    enum fl_err err = config_fields_read(reader, node, path, entry_fields, &entry, error);
+    *value = (struct config_value){.name = entry.name, .file = node->file, .line = node->line};
+    if (err == FL_OK)
+        err = decode_value(reader, path, &entry, value, secret, error);
+    if (err == FL_OK)
+        err = config_fields_read(reader, entry.secret, secret_path, secret_fields, secret, error);
+    if (err == FL_OK && entry.name.len == 0)
+        err = config_field_doubt(reader, error,
+                                 "%s:%u: %s: name is missing or empty; the entry has no effect",
+                                 node->file, node->line, path);
+    if (err == FL_OK)
+        err = doubt_sources(reader, node, path, &entry, secret, error);
+    return err;
 }
 
 static enum fl_err decode_metadata(const struct config_reader *reader,
                                    const struct config_node *list,
                                    struct config_component *component, struct fl_error *error)
 {
-    size_t count = list ? list->list.count : 0;
+    size_t count = list ? list->list.count : 0, kept = 0;
     component->metadata = FL_ARENA_ARRAY(reader->arena, struct config_value, count + 1);
     component->secrets = FL_ARENA_ARRAY(reader->arena, struct config_secret_ref, count + 1);
-    component->metadata_count = count;
     for (size_t i = 0; i < count; i++) {
-        enum fl_err err = decode_entry(reader, list->list.items[i], i, &component->metadata[i],
-                                       &component->secrets[i], error);
+        struct config_value *value = &component->metadata[kept];
+        enum fl_err err =
+            decode_entry(reader, list->list.items[i], i, value, &component->secrets[kept], error);
         if (err != FL_OK)
             return err;
-        if (config_template_has_namespace(component->metadata[i].value))
+        kept += value->name.len > 0;
+        if (config_template_has_namespace(value->value))
             component->has_namespace_tag = true;
     }
+    component->metadata_count = kept;
     return FL_OK;
 }
 
@@ -163,13 +189,13 @@ static enum fl_err doubt_timeout(const struct config_reader *reader, const struc
                                  struct fl_slice text, struct fl_error *error)
 {
     int64_t ns;
-    if (text.len == 0 || config_parse_duration(text, CONFIG_BARE_REFUSED, &ns) == FL_OK)
+    if (text.len == 0 || (config_parse_duration(text, CONFIG_BARE_REFUSED, &ns) == FL_OK && ns > 0))
         return FL_OK;
     const struct config_node *node =
         config_node_find(config_node_find(root, "spec"), "initTimeout");
     return config_field_doubt(reader, error,
-                              "%s:%u: spec.initTimeout: found \"%.*s\"; accepted: a duration such "
-                              "as 10s; 5s is used",
+                              "%s:%u: spec.initTimeout: found \"%.*s\"; accepted: a positive "
+                              "duration such as 10s; 5s is used",
                               root->file, node ? node->line : root->line, FL_SLICE_ARG(text));
 }
 
@@ -210,6 +236,8 @@ static enum fl_err decode(const struct config_reader *reader, const struct confi
     component->log_name = make_log_name(reader->arena, component);
     component->file = root->file;
     component->line = root->line;
+    const struct config_node *type = config_node_find(document.spec, "type");
+    component->type_line = type ? type->line : document.spec ? document.spec->line : root->line;
     return FL_OK;
 }
 

@@ -15,8 +15,10 @@
 
 #define CONFIG_INIT_TIMEOUT_MS 5000
 
+/* Where a value comes from when it does not stand in the resource. */
 struct config_secret_ref {
     struct fl_slice name, key;
+    struct fl_slice env; /* a variable of the environment, where no value stands; null: none */
 };
 
 /* What loading found out about a component. */
@@ -35,7 +37,7 @@ struct config_component {
     bool ignores_errors;
     int64_t init_timeout_ms;           /* > 0 */
     struct config_value *metadata;     /* same-named entries stay; the last one wins */
-    struct config_secret_ref *secrets; /* parallel to `metadata`; null name: none */
+    struct config_secret_ref *secrets; /* parallel to `metadata`; null name: no secret */
     size_t metadata_count;
     struct config_list scopes; /* empty: every application */
     struct fl_slice secret_store;
@@ -45,7 +47,7 @@ struct config_component {
     bool is_unknown;     /* of CONFIG_BROKEN: nothing serves its type */
     const char *trouble; /* of CONFIG_BROKEN: daprd's text, "[INIT_COMPONENT_FAILURE]: …" */
     const char *file;
-    uint32_t line;
+    uint32_t line, type_line; /* of the document, and of what says its type */
 };
 
 /* The last entry of that name, without case; NULL when absent. */

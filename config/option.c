@@ -426,6 +426,58 @@ static enum fl_err doubt_unknown(const struct config_option_target *targets, siz
     return FL_OK;
 }
 
+/* daprd refuses one key in two spellings, for it cannot tell which one counts; the same spelling
+ * twice is taken, and only the last one counts. */
+static enum fl_err doubt_repeated(const struct config_value *last, const struct config_value *other,
+                                  const struct config_bind *how, struct fl_error *error)
+{
+    struct fl_buffer text = {0};
+    bool is_same = fl_slice_eq(last->name, other->name);
+    print_place(how, last, &text);
+    fl_buffer_printf(&text, "\"%.*s\" is set more than once", FL_SLICE_ARG(last->name));
+    if (!is_same)
+        fl_buffer_printf(&text, ", as \"%.*s\" too", FL_SLICE_ARG(other->name));
+    if (other->line)
+        fl_buffer_printf(&text, " (line %u)", other->line);
+    if (how->is_strict || (!is_same && fl_slice_eq_nocase(last->name, other->name))) {
+        enum fl_err err = fail_with(&text, error);
+        return config_notes_keep(how->notes, "dapr.runtime", error) ? FL_OK : err;
+    }
+    fl_buffer_append_str(&text, "; this one counts");
+    config_note(how->notes, FL_LOG_WARNING, "dapr.runtime", "%s", fl_buffer_cstr(&text));
+    fl_buffer_fini(&text);
+    return FL_OK;
+}
+
+static enum fl_err check_repeated(const struct config_option *row,
+                                  const struct config_value *values, size_t count,
+                                  const struct config_bind *how, struct fl_error *error)
+{
+    const struct config_value *last = NULL;
+    for (size_t i = count; i-- > 0;) {
+        if (!is_name_of(row, values[i].name))
+            continue;
+        if (last)
+            return doubt_repeated(last, &values[i], how, error);
+        last = &values[i];
+    }
+    return FL_OK;
+}
+
+static enum fl_err check_all_repeated(const struct config_option_target *targets,
+                                      size_t target_count, const struct config_value *values,
+                                      size_t count, const struct config_bind *how,
+                                      struct fl_error *error)
+{
+    for (size_t t = 0; t < target_count; t++)
+        for (const struct config_option *row = targets[t].rows; row && row->name; row++) {
+            enum fl_err err = check_repeated(row, values, count, how, error);
+            if (err != FL_OK)
+                return err;
+        }
+    return FL_OK;
+}
+
 enum fl_err config_options_bind(const struct config_option_target *targets, size_t target_count,
                                 const struct config_value *values, size_t value_count,
                                 const struct config_bind *how, struct fl_error *error)
@@ -438,7 +490,11 @@ enum fl_err config_options_bind(const struct config_option_target *targets, size
         if (err != FL_OK)
             return err;
     }
-    enum fl_err err = bind_all(targets, target_count, values, value_count, how, false, error);
+    enum fl_err err = FL_OK;
+    if (!how->is_open)
+        err = check_all_repeated(targets, target_count, values, value_count, how, error);
+    if (err == FL_OK)
+        err = bind_all(targets, target_count, values, value_count, how, false, error);
     if (err != FL_OK)
         return err;
     return bind_all(targets, target_count, values, value_count, how, true, error);

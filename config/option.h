@@ -2,7 +2,8 @@
  * from it.
  *
  * A connector describes its metadata by rows and gets a struct filled; keys match without case,
- * aliases too, the last of equal keys wins, an empty value is an absent one. What is wrong is told
+ * aliases too, the last of equal keys wins (with a warning; an error when they differ in case), an
+ * empty value is an absent one. What is wrong is told
  * with file, line, field, what was found, what is accepted and the nearest valid spelling. An
  * unknown key is a warning; it is an error when it is a near miss of a key that is not set, and
  * under `is_strict`.

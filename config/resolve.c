@@ -81,8 +81,12 @@ static enum fl_err resolve_env(const struct config_resolve *how,
         return doubt_value(how, component, value, what, error);
     }
     const char *found = getenv(name.data);
-    if (found)
-        value->value = unquote(fl_arena_copy(how->arena, fl_slice_str(found)), how->arena);
+    if (!found) {
+        snprintf(what, sizeof what, "the environment variable \"%.*s\" is not set",
+                 FL_SLICE_ARG(name));
+        return doubt_value(how, component, value, what, error);
+    }
+    value->value = unquote(fl_arena_copy(how->arena, fl_slice_str(found)), how->arena);
     return FL_OK;
 }
 
@@ -127,6 +131,21 @@ static enum fl_err fail_template(const struct config_component *component,
                         FL_SLICE_ARG(value->name), cause->text);
 }
 
+/* A value may hold any braces; those that differ from a tag in case only are most likely meant. */
+static enum fl_err doubt_tag(const struct config_resolve *how,
+                             const struct config_component *component,
+                             const struct config_value *value, const char *tag,
+                             struct fl_error *error)
+{
+    const struct config_reader reader = {
+        .arena = how->arena, .notes = how->notes, .scope = SCOPE, .is_strict = how->is_strict};
+    return config_field_doubt(&reader, error,
+                              "%s:%u: component %.*s: %.*s: what looks like the tag %s is spelled "
+                              "otherwise and stays as it is",
+                              value->file, value->line, FL_SLICE_ARG(component->name),
+                              FL_SLICE_ARG(value->name), tag);
+}
+
 static enum fl_err resolve_value(const struct config_resolve *how,
                                  const struct config_secrets *secrets,
                                  struct config_component *component, size_t index,
@@ -136,10 +155,13 @@ static enum fl_err resolve_value(const struct config_resolve *how,
     const struct config_secret_ref *ref = &component->secrets[index];
     struct fl_error cause;
     enum fl_err err = FL_OK;
-    if (fl_slice_is_null(value->value))
-        err = resolve_env(how, component, value, ref->key, error);
+    if (ref->env.len)
+        err = resolve_env(how, component, value, ref->env, error);
     if (err == FL_OK && ref->name.len)
         err = resolve_secret(how, secrets, component, ref, value, error);
+    const char *near = config_template_near_miss(value->value);
+    if (err == FL_OK && near)
+        err = doubt_tag(how, component, value, near, error);
     if (err == FL_OK && config_template_expand(value->value, how->identity, how->arena,
                                                &value->value, &cause) != FL_OK)
         err = fail_template(component, value, &cause, error);

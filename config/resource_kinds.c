@@ -354,8 +354,8 @@ static enum fl_err doubt_kind(struct config_loader *l, const struct config_node 
     static const char accepted[] =
         "accepted: Component, Subscription, Resiliency, HTTPEndpoint; the document is skipped";
     if (kind.len == 0)
-        return config_field_doubt(&reader, l->error, "%s:%u: kind is missing; %s", root->file,
-                                  line_of(root, "kind"), accepted);
+        return config_field_doubt(&reader, l->error, "%s:%u: kind is missing or no text; %s",
+                                  root->file, line_of(root, "kind"), accepted);
     if (nearest < KIND_COUNT)
         return config_field_doubt(&reader, l->error,
                                   "%s:%u: kind: found \"%.*s\"; the nearest known one is \"%s\"; "

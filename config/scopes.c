@@ -109,3 +109,62 @@ bool config_scopes_allow(const struct config_scopes *scopes, enum config_scope_d
         return true;
     return config_list_has(&scopes->own[direction], topic);
 }
+
+/* --- parts without effect --------------------------------------------------------------------- */
+
+static enum fl_err doubt_part(const struct config_value *value, struct fl_slice part,
+                              const struct config_bind *how, struct fl_error *error)
+{
+    struct fl_buffer text = {0};
+    enum fl_err err = FL_OK;
+    if (value->file)
+        fl_buffer_printf(&text, "%s:%u: ", value->file, value->line);
+    fl_buffer_printf(&text,
+                     "%s%s%.*s: \"%.*s\" has no effect; accepted: app1=topic1,topic2;app2=topic3",
+                     how->owner ? how->owner : "", how->owner ? ": " : "",
+                     FL_SLICE_ARG(value->name), (int)(part.len > 80 ? 80 : part.len), part.data);
+    if (how->is_strict)
+        err = fl_error_set(error, FL_ERR_INVALID, FL_CLASS_REJECT, "%s", fl_buffer_cstr(&text));
+    else
+        config_note(how->notes, FL_LOG_WARNING, "dapr.runtime", "%s", fl_buffer_cstr(&text));
+    fl_buffer_fini(&text);
+    return err != FL_OK && config_notes_keep(how->notes, "dapr.runtime", error) ? FL_OK : err;
+}
+
+/* The part of an entry that `read_entry` does not use; empty: all of it is used. */
+static struct fl_slice unused_part(struct fl_slice entry)
+{
+    size_t first = fl_slice_find_byte(entry, '=');
+    if (first == entry.len || first == 0)
+        return fl_slice_trim(entry);
+    struct fl_slice topics = fl_slice_of(entry.data + first + 1, entry.len - first - 1);
+    size_t second = fl_slice_find_byte(topics, '=');
+    return fl_slice_of(topics.data + second, topics.len - second);
+}
+
+static enum fl_err check_scopes(const struct config_value *value, const struct config_bind *how,
+                                struct fl_error *error)
+{
+    struct fl_slice rest = value->value;
+    enum fl_err err = FL_OK;
+    while (rest.len && err == FL_OK) {
+        size_t at = fl_slice_find_byte(rest, ';');
+        struct fl_slice part = unused_part(fl_slice_of(rest.data, at));
+        if (part.len)
+            err = doubt_part(value, part, how, error);
+        size_t used = at == rest.len ? at : at + 1;
+        rest = fl_slice_of(rest.data + used, rest.len - used);
+    }
+    return err;
+}
+
+enum fl_err config_scopes_check(const struct config_value *values, size_t count,
+                                const struct config_bind *how, struct fl_error *error)
+{
+    enum fl_err err = FL_OK;
+    for (size_t i = 0; i < count && err == FL_OK; i++)
+        if (fl_slice_eq_nocase(values[i].name, FL_SLICE_LIT("publishingScopes")) ||
+            fl_slice_eq_nocase(values[i].name, FL_SLICE_LIT("subscriptionScopes")))
+            err = check_scopes(&values[i], how, error);
+    return err;
+}

@@ -25,6 +25,12 @@ struct config_scopes {
 void config_scopes_read(const struct config_value *values, size_t count, struct fl_slice app_id,
                         struct fl_arena *arena, struct config_scopes *scopes);
 
+/* Tells the parts of publishingScopes and subscriptionScopes that have no effect, since daprd
+ * leaves them out without a word and then allows everything: into the notes, or under `is_strict`
+ * as FL_ERR_INVALID. */
+enum fl_err config_scopes_check(const struct config_value *values, size_t count,
+                                const struct config_bind *how, struct fl_error *error) FL_MUST_USE;
+
 bool config_scopes_allow(const struct config_scopes *scopes, enum config_scope_direction direction,
                          struct fl_slice topic);
 

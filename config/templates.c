@@ -71,6 +71,20 @@ static const struct {
 
 enum { TAG_COUNT = sizeof tags / sizeof *tags };
 
+const char *config_template_near_miss(struct fl_slice text)
+{
+    size_t at;
+    while ((at = fl_slice_find_byte(text, '{')) < text.len) {
+        text = fl_slice_of(text.data + at, text.len - at);
+        for (size_t i = 0; i < TAG_COUNT; i++)
+            if (fl_slice_starts_with_nocase(text, tags[i].text) &&
+                !fl_slice_starts_with(text, tags[i].text))
+                return tags[i].text.data;
+        text = fl_slice_of(text.data + 1, text.len - 1);
+    }
+    return NULL;
+}
+
 static enum fl_err replace(struct fl_buffer *text, size_t tag,
                            const struct config_identity *identity, struct fl_error *error)
 {

@@ -32,6 +32,9 @@ enum fl_err config_template_expand(struct fl_slice text, const struct config_ide
                                    struct fl_arena *arena, struct fl_slice *expanded,
                                    struct fl_error *error) FL_MUST_USE;
 
+/* The tag that the text holds in another case only, such as "{appID}" for "{appid}"; NULL: none. */
+const char *config_template_near_miss(struct fl_slice text);
+
 /* Holds {namespace}: a pub/sub component with such a value prefixes every topic. */
 bool config_template_has_namespace(struct fl_slice text);
 

@@ -14,6 +14,10 @@
 #include "base/map.h"
 #include "config/yaml_priv.h"
 
+#define NUMBER_TEXT(number) #number
+#define NUMBER(number) NUMBER_TEXT(number)
+#define TOO_DEEP "nested more than " NUMBER(CONFIG_YAML_DEPTH_MAX) " deep"
+
 struct frame {
     struct config_node *node;
     struct fl_slice anchor; /* null: none */
@@ -100,9 +104,10 @@ static bool add_weight(struct config_node *node, const struct config_node *child
 static enum fl_err too_heavy(struct builder *b, const struct config_node *node)
 {
     if (node->height > CONFIG_YAML_DEPTH_MAX)
-        return fail_at(b, FL_ERR_TOO_LARGE, node->line, node->column, "nested too deeply");
+        return fail_at(b, FL_ERR_TOO_LARGE, node->line, node->column, TOO_DEEP);
     return fail_at(b, FL_ERR_TOO_LARGE, node->line, node->column,
-                   "aliases make the document too large");
+                   "with its aliases written out, this is more than " NUMBER(
+                       CONFIG_YAML_WEIGHT_MAX) " values");
 }
 
 static enum fl_err end_list(struct builder *b, struct config_node *node, struct config_node **items,
@@ -227,7 +232,7 @@ static enum fl_err begin_container(struct builder *b, const yaml_event_t *event,
 {
     struct config_node *node = new_node(b, kind, event->start_mark);
     if (b->depth == CONFIG_YAML_DEPTH_MAX)
-        return fail_at(b, FL_ERR_TOO_LARGE, node->line, node->column, "nested too deeply");
+        return fail_at(b, FL_ERR_TOO_LARGE, node->line, node->column, TOO_DEEP);
     struct frame *frame = &b->frames[b->depth++];
     *frame = (struct frame){.node = node, .base = b->value_count};
     if (anchor)
@@ -353,10 +358,13 @@ static enum fl_err syntax_error(struct builder *b)
         return fail_at(b, FL_ERR_INVALID, line_of(b, parser->problem_mark),
                        (uint32_t)parser->problem_mark.column + 1,
                        "found a tab; accepted: lines that are indented with spaces");
-    return fl_error_set(b->error, FL_ERR_INVALID, FL_CLASS_REJECT, "%s:%u:%u: %s%s%s", b->file,
+    char since[40] = "";
+    if (parser->context && parser->context_mark.line != parser->problem_mark.line)
+        snprintf(since, sizeof since, " that begins in line %u", line_of(b, parser->context_mark));
+    return fl_error_set(b->error, FL_ERR_INVALID, FL_CLASS_REJECT, "%s:%u:%u: %s%s%s%s", b->file,
                         line_of(b, parser->problem_mark), (uint32_t)parser->problem_mark.column + 1,
-                        problem, parser->context ? " " : "",
-                        parser->context ? parser->context : "");
+                        problem, parser->context ? " " : "", parser->context ? parser->context : "",
+                        since);
 }
 
 static enum fl_err build(struct builder *b)
@@ -370,7 +378,7 @@ static enum fl_err build(struct builder *b)
         err = on_event(b, &event, &is_done);
         if (err == FL_OK && b->node_count > CONFIG_YAML_NODES_MAX)
             err = fail_at(b, FL_ERR_TOO_LARGE, line_of(b, event.start_mark), 1,
-                          "the document has too many values");
+                          "the document has more than " NUMBER(CONFIG_YAML_NODES_MAX) " values");
         yaml_event_delete(&event);
     }
     return err;

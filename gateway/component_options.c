@@ -76,8 +76,12 @@ static enum fl_err bind(const struct gw_component_setting *how, const struct con
     const struct config_option_target binding[] = {{type->component_options, settings->own},
                                                    {gw_binding_options, &settings->binding}};
     bool is_pubsub = how->kind == GW_PUBSUB;
-    return config_options_bind(is_pubsub ? pubsub : binding, is_pubsub ? 4 : 2, config->metadata,
-                               config->metadata_count, bind_how, error);
+    enum fl_err err =
+        config_options_bind(is_pubsub ? pubsub : binding, is_pubsub ? 4 : 2, config->metadata,
+                            config->metadata_count, bind_how, error);
+    if (!err && is_pubsub)
+        err = config_scopes_check(config->metadata, config->metadata_count, bind_how, error);
+    return err;
 }
 
 enum fl_err gw_component_read_settings(const struct gw_component_setting *how,

@@ -3,8 +3,11 @@
  * were loaded. */
 #include "gateway/components.h"
 
+#include <stdio.h>
+
 #include "base/alloc.h"
 #include "config/resolve.h"
+#include "config/spelling.h"
 #include "gateway/component.h"
 #include "gateway/gateway.h"
 #include "gateway/metrics.h"
@@ -105,15 +108,30 @@ bool gw_category_is_skipped(struct fl_slice category)
     return false;
 }
 
+/* daprd's words, and behind them what it leaves to be found out. */
+static enum fl_err refuse_category(const struct config_component *config, struct fl_slice category,
+                                   struct fl_error *error)
+{
+    static const char *const known[] = {"pubsub", "bindings", "secretstores"};
+    const char *near = config_spelling_nearest(category, known, sizeof known / sizeof *known);
+    char nearest[60] = "";
+    if (near)
+        snprintf(nearest, sizeof nearest, "; the nearest is \"%s\"", near);
+    return fl_error_set(
+        error, FL_ERR_INVALID, FL_CLASS_FATAL,
+        "process component %.*s error: incorrect type %.*s (%s:%u: spec.type%s; "
+        "accepted: pubsub.NAME, bindings.NAME, secretstores.NAME%s)",
+        FL_SLICE_ARG(config->name), FL_SLICE_ARG(config->type), config->file, config->type_line,
+        config->type.len ? " has no known category" : " is missing or empty", nearest);
+}
+
 /* One of another building block is skipped with a line: the folder holds what other applications,
  * or the same one beside another sidecar, need. */
 static enum fl_err skip_one(struct gateway *gateway, const struct config_component *config,
                             struct fl_slice category, struct fl_error *error)
 {
     if (!gw_category_is_skipped(category))
-        return fl_error_set(error, FL_ERR_INVALID, FL_CLASS_FATAL,
-                            "process component %.*s error: incorrect type %.*s",
-                            FL_SLICE_ARG(config->name), FL_SLICE_ARG(config->type));
+        return refuse_category(config, category, error);
     FL_WARN(gateway->log, SCOPE,
             "Component %s is skipped: Fairlead serves pubsub, bindings and secretstores components "
             "only",
@@ -148,10 +166,12 @@ enum fl_err gw_components_open(struct gateway *gateway, struct fl_error *error)
     size_t count = gateway->resources.component_count;
     gateway->components = fl_zalloc(sizeof *gateway->components * (count + 1));
     for (size_t i = 0; i < count; i++) {
-        const struct config_component *config = &gateway->resources.components[i];
+        struct config_component *config = &gateway->resources.components[i];
         enum fl_err err = open_by_category(gateway, config, error);
         if (err && config->ignores_errors) {
             FL_ERROR(gateway->log, SCOPE, "Ignoring error processing component: %s", error->text);
+            config->standing = CONFIG_BROKEN;
+            config->trouble = fl_arena_strdup(&gateway->arena, fl_slice_str(error->text));
             continue;
         }
         if (err) {

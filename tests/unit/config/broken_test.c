@@ -104,7 +104,8 @@ static const struct broken documents[] = {
     {COMPONENT, true, HEAD "spec: {metadata: [{nam: a}]}\n",
      "f.yaml:2: spec.metadata[0]: \"nam\" is not a known field; the nearest known one is \"name\""},
     {COMPONENT, true, HEAD "spec: {initTimeout: soon}\n",
-     "f.yaml:2: spec.initTimeout: found \"soon\"; accepted: a duration such as 10s; 5s is used"},
+     "f.yaml:2: spec.initTimeout: found \"soon\"; accepted: a positive duration such as 10s; 5s "
+     "is used"},
     {SUBSCRIPTION, false, HEAD "spec: {topic: [t]}\n",
      "f.yaml:2: spec.topic: found list; accepted: a string"},
     {SUBSCRIPTION, false, HEAD "spec: {routes: /x}\n",

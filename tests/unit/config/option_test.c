@@ -115,7 +115,7 @@ static void defaults_stand_where_nothing_is_set(void **state)
     memset(&s, 0x5a, sizeof s);
     const struct config_value values[] = {VALUE("host", "a", 1), VALUE("host", "b", 2),
                                           VALUE("count", "", 3)};
-    assert_int_equal(bind(values, 3, true, &s, &arena, NULL, NULL), FL_OK);
+    assert_int_equal(bind(values, 3, false, &s, &arena, NULL, NULL), FL_OK);
     assert_string_equal(s.host.data, "b");
     assert_true(fl_slice_is_null(s.password));
     assert_int_equal(s.count, 3);
@@ -125,6 +125,35 @@ static void defaults_stand_where_nothing_is_set(void **state)
     assert_false(s.tls);
     assert_int_equal(s.brokers.count, 0);
     assert_int_equal(s.mode, 1);
+    fl_arena_fini(&arena);
+}
+
+/* What is told, or why it is refused. */
+static const char *told_of_two(const struct config_value *values, bool is_strict,
+                               enum fl_err expected, struct fl_arena *arena, struct fl_error *error)
+{
+    struct settings s;
+    struct config_notes notes;
+    config_notes_init(&notes, arena);
+    assert_int_equal(bind(values, 2, is_strict, &s, arena, &notes, error), expected);
+    return expected ? error->text : notes.first ? notes.first->text : "";
+}
+
+static void a_key_that_is_set_twice_is_told(void **state)
+{
+    (void)state;
+    struct fl_arena arena = {0};
+    struct fl_error error;
+    const struct config_value same[] = {VALUE("host", "a", 1), VALUE("host", "b", 2)};
+    const struct config_value other_case[] = {VALUE("host", "a", 1), VALUE("HOST", "b", 2)};
+    assert_string_equal(told_of_two(same, false, FL_OK, &arena, &error),
+                        "c.yaml:2: orders (pubsub.x/v1): \"host\" is set more than once (line 1); "
+                        "this one counts");
+    assert_string_equal(told_of_two(same, true, FL_ERR_INVALID, &arena, &error),
+                        "c.yaml:2: orders (pubsub.x/v1): \"host\" is set more than once (line 1)");
+    assert_string_equal(told_of_two(other_case, false, FL_ERR_INVALID, &arena, &error),
+                        "c.yaml:2: orders (pubsub.x/v1): \"HOST\" is set more than once, as "
+                        "\"host\" too (line 1)");
     fl_arena_fini(&arena);
 }
 
@@ -262,6 +291,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(fills_every_type),
         cmocka_unit_test(defaults_stand_where_nothing_is_set),
+        cmocka_unit_test(a_key_that_is_set_twice_is_told),
         cmocka_unit_test(refusals_say_everything),
         cmocka_unit_test(a_missing_key_is_refused),
         cmocka_unit_test(an_unknown_key_is_a_warning),

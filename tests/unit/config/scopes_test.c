@@ -65,11 +65,47 @@ static void lists_combine(void **state)
     fl_arena_fini(&arena);
 }
 
+static void parts_without_effect_are_told(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *value, *told;
+    } cases[] = {
+        {"a=x,y; b = z;", ""},
+        {"a=", ""},
+        {"", ""},
+        {"a:x;b=y", "c.yaml:3: o: PublishingScopes: \"a:x\" has no effect; accepted: "
+                    "app1=topic1,topic2;app2=topic3"},
+        {"b=y;=x", "c.yaml:3: o: PublishingScopes: \"=x\" has no effect; accepted: "
+                   "app1=topic1,topic2;app2=topic3"},
+        {"a=x=y", "c.yaml:3: o: PublishingScopes: \"=y\" has no effect; accepted: "
+                  "app1=topic1,topic2;app2=topic3"},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        struct fl_arena arena = {0};
+        struct config_notes notes;
+        struct fl_error error;
+        const struct config_value value = {.name = FL_SLICE_LIT("PublishingScopes"),
+                                           .value = fl_slice_str(cases[i].value),
+                                           .file = "c.yaml",
+                                           .line = 3};
+        struct config_bind how = {.owner = "o", .arena = &arena, .notes = &notes};
+        config_notes_init(&notes, &arena);
+        assert_int_equal(config_scopes_check(&value, 1, &how, &error), FL_OK);
+        assert_string_equal(notes.first ? notes.first->text : "", cases[i].told);
+        how.is_strict = true;
+        assert_int_equal(config_scopes_check(&value, 1, &how, &error),
+                         *cases[i].told ? FL_ERR_INVALID : FL_OK);
+        fl_arena_fini(&arena);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(publishing_follows_the_contract),
         cmocka_unit_test(lists_combine),
+        cmocka_unit_test(parts_without_effect_are_told),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -480,7 +480,7 @@ static void what_came_from_a_secret_is_never_shown(void **state)
     refer(&all[1], "count", "st", "n", NULL);
     refer(&all[1], "other", "st", "short", NULL);
     set(&all[1], "env", NULL);
-    all[1].secrets[2].key = FL_SLICE_LIT("FL_SECRET_ENV");
+    all[1].secrets[2].env = FL_SLICE_LIT("FL_SECRET_ENV");
     set(&all[1], "plain", "visible");
     resolve(&s, all, 2, false);
     struct config_option_target target = {rows, &number};

@@ -82,6 +82,20 @@ static void growth_is_bounded(void **state)
     fl_arena_fini(&arena);
 }
 
+static void a_tag_in_another_case_is_noticed(void **state)
+{
+    (void)state;
+    static const char *const cases[][2] = {
+        {"{appid}", "{appID}"},       {"x{appID}{UUID}", "{uuid}"},     {"{podname", NULL},
+        {"{appID}{namespace}", NULL}, {"{{Namespace}}", "{namespace}"}, {"plain", NULL},
+        {"{\"appid\":1}", NULL},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        const char *near = config_template_near_miss(fl_slice_str(cases[i][0]));
+        assert_string_equal(near ? near : "", cases[i][1] ? cases[i][1] : "");
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -89,6 +103,7 @@ int main(void)
         cmocka_unit_test(every_uuid_is_fresh),
         cmocka_unit_test(a_pod_name_must_exist),
         cmocka_unit_test(growth_is_bounded),
+        cmocka_unit_test(a_tag_in_another_case_is_noticed),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
