@@ -72,7 +72,7 @@ whole = -Wl,--start-group $(call archives,$(UPPER) $(1:%=connectors-%)) -Wl,--wh
   $(foreach c,$(1),$(LIBS_$(c))) $(LIBS)
 
 .DEFAULT_GOAL := all
-.PHONY: all help deps setup demo test check-fast map docs docs-check bench fuzz soak install uninstall \
+.PHONY: all help deps setup demo test check-fast map docs docs-check bench fuzz soak install uninstall deb \
         fmt fmt-check compdb clean test-unit test-programs tour FORCE
 
 all: ## build build/fairlead and the example (the goal when none is named)
@@ -215,6 +215,8 @@ PUBLIC_HEADERS := connectors/connector.h connectors/session.h cloudevents/event.
   config/values.h base/error.h base/slice.h base/log.h base/arena.h base/buffer.h base/alloc.h \
   base/list.h base/heap.h base/mailbox.h net/loop.h
 DOC_PAGES = README.md CONTRIBUTING.md LICENSE bench/results.md $(wildcard docs/*.md docs/connectors/*.md docs/options/*.md connectors/*/README.md)
+COMPLETIONS := bash-completion/completions/fairlead zsh/vendor-completions/_fairlead \
+  fish/vendor_completions.d/fairlead.fish
 dest = $(DESTDIR)$(PREFIX)
 
 install: ## into $(DESTDIR)$(PREFIX): bin/, lib/fairlead/, share/man/, share/doc/fairlead/, include/fairlead/
@@ -223,13 +225,22 @@ install: $(BIN) $(MODULE_FILES)
 	@for f in $(MODULE_FILES); do \
 	  install -D -m 644 $$f $(dest)/lib/fairlead/$$(basename $$f); done
 	@install -D -m 644 docs/fairlead.1 $(dest)/share/man/man1/fairlead.1
+	@for f in $(COMPLETIONS); do mkdir -p $(dest)/share/$$(dirname $$f); \
+	  $(BIN) completion $${f%%[-/]*} > $(dest)/share/$$f; done
 	@for f in $(DOC_PAGES); do install -D -m 644 $$f $(dest)/share/doc/fairlead/$$f; done
 	@for f in $(PUBLIC_HEADERS); do install -D -m 644 $$f $(dest)/include/fairlead/$$f; done
 	@echo "installed: $(dest)/bin/fairlead"
 
+deb: ## Debian packages into $(BUILD)/deb: the gateway, one for each connector, the headers
+deb: setup
+	+@$(submake) all
+	@rm -rf $(BUILD)/stage $(BUILD)/deb
+	+@$(MAKE) -s install PREFIX=/usr DESTDIR=$(abspath $(BUILD))/stage
+	@packaging/deb $(BUILD)/stage $(BUILD)/deb
+
 uninstall: ## remove what install put there
 	@rm -rf $(dest)/bin/fairlead $(dest)/lib/fairlead $(dest)/share/man/man1/fairlead.1 $(dest)/share/doc/fairlead \
-	  $(dest)/include/fairlead
+	  $(dest)/include/fairlead $(COMPLETIONS:%=$(dest)/share/%)
 
 C_FILES = $(shell git ls-files -co --exclude-standard '*.c' '*.h')
 fmt: ## format the sources
