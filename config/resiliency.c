@@ -561,8 +561,10 @@ static enum fl_err check_reference(const struct config_reader *reader, const str
              "%s:%u: spec.targets.components.%.*s: %s \"%.*s\" is not defined by any policy%s",
              target->file, target->line, FL_SLICE_ARG(component), field,
              (int)(name.len > 80 ? 80 : name.len), name.data, nearest);
-    if (is_fatal)
-        return fl_error_set(error, FL_ERR_NOT_FOUND, FL_CLASS_FATAL, "%s", text);
+    if (is_fatal) {
+        enum fl_err err = fl_error_set(error, FL_ERR_NOT_FOUND, FL_CLASS_FATAL, "%s", text);
+        return config_notes_keep(reader->notes, reader->scope, error) ? FL_OK : err;
+    }
     return config_field_doubt(reader, error, "%s; none is used", text);
 }
 
@@ -596,7 +598,7 @@ enum fl_err config_resiliency_check(const struct config_resiliency *resiliency,
     void *target;
     while (fl_map_next(&resiliency->components, &at, &component, &target)) {
         enum fl_err err = check_target(resiliency, &reader, target, component, error);
-        if (err != FL_OK && !config_notes_keep(notes, SCOPE, error))
+        if (err != FL_OK)
             return err;
     }
     return FL_OK;

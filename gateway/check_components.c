@@ -6,7 +6,6 @@
 
 #include "config/resolve.h"
 #include "gateway/check_findings.h"
-#include "gateway/cli.h"
 #include "gateway/components.h"
 
 static void add(struct gw_findings *findings, enum gw_severity severity,
@@ -50,11 +49,9 @@ static void check_one(const struct config_component *config, struct connector_re
                       struct gw_checked_component *checked)
 {
     struct fl_slice category = config_component_category(config);
-    if (config->standing == CONFIG_PARKED)
+    if (config->standing != CONFIG_SOUND) /* The notes of loading say why. */
         return;
-    if (config->standing == CONFIG_BROKEN)
-        add(findings, GW_FINDING_ERROR, config, gw_cli_plain(config->trouble), arena);
-    else if (fl_slice_eq_str(category, "pubsub"))
+    if (fl_slice_eq_str(category, "pubsub"))
         check_settings(config, GW_PUBSUB, registry, arena, findings, checked);
     else if (fl_slice_eq_str(category, "bindings"))
         check_settings(config, GW_BINDING, registry, arena, findings, checked);

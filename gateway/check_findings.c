@@ -111,13 +111,22 @@ static bool has_one(const struct gw_findings *findings, const struct gw_finding 
     return false;
 }
 
+/* Without daprd's words for an end of the start, which this is not. */
+static const char *without_start(const char *text)
+{
+    static const char loading[] = "failed to load components: ";
+    static const char opening[] = "initialization error occurred for ";
+    if (strncmp(text, loading, sizeof loading - 1) == 0)
+        text += sizeof loading - 1;
+    for (const char *at; (at = strstr(text, opening));)
+        text = at + sizeof opening - 1;
+    return text;
+}
+
 void gw_findings_add(struct gw_findings *findings, enum gw_severity severity, const char *file,
                      uint32_t line, const char *text)
 {
-    static const char from_start[] = "failed to load components: ";
-    if (strncmp(text, from_start, sizeof from_start - 1) == 0)
-        text += sizeof from_start - 1;
-    text = fl_arena_strdup(&findings->arena, fl_slice_str(text));
+    text = fl_arena_strdup(&findings->arena, fl_slice_str(without_start(text)));
     struct gw_finding finding = {.severity = severity,
                                  .file = FL_SLICE_LIT(""),
                                  .text = fl_slice_str(text),
