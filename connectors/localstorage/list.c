@@ -16,6 +16,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/clock.h"
 #include "cloudevents/json_write.h"
 #include "connectors/localstorage/localstorage_priv.h"
 
@@ -34,7 +35,7 @@ struct walk {
     struct entry *line;           /* the next one is last */
     size_t count, room;
     size_t line_bytes, seen;
-    enum { GOING, TOO_MANY, TOO_LARGE, STOPPED, FAILED } state;
+    enum { GOING, TOO_MANY, TOO_LARGE, TOO_LATE, STOPPED, FAILED } state;
     int failure; /* errno of FAILED */
 };
 
@@ -45,12 +46,14 @@ static size_t bytes_of(const struct entry *entry)
 
 static void check_bounds(struct walk *walk)
 {
-    if (walk->seen > CN_LOCALSTORAGE_MOST_LISTED)
+    if (walk->seen > walk->worker->most_listed)
         walk->state = TOO_MANY;
     else if (walk->line_bytes + walk->job->answer.room > walk->job->allowed_bytes)
         walk->state = TOO_LARGE;
     else if (cn_localstorage_is_interrupted(walk->worker))
         walk->state = STOPPED;
+    else if (walk->job->deadline_at_ms <= fl_clock_ms())
+        walk->state = TOO_LATE;
 }
 
 static void add_entry(struct walk *walk, const char *folder, const char *name, bool is_folder)
@@ -152,42 +155,41 @@ static void go(struct walk *walk)
     fl_free(walk->line);
 }
 
+/* Asks for all the memory that a list may have; false when it has it already. */
+static bool want_memory(struct walk *walk)
+{
+    size_t most = walk->worker->most_answer_bytes;
+    if (most > CN_LOCALSTORAGE_MOST_LIST_BYTES)
+        most = CN_LOCALSTORAGE_MOST_LIST_BYTES;
+    if (walk->job->allowed_bytes >= most)
+        return false;
+    cn_localstorage_want(walk->worker, walk->job, most, "", walk->base);
+    return true;
+}
+
 static void fail_walk(struct walk *walk)
 {
     static const char what[] = "error listing files in";
     struct cn_localstorage_job *job = walk->job;
-    char reason[128];
-    switch (walk->state) {
-    case GOING:
-        break;
-    case TOO_MANY:
-        snprintf(reason, sizeof reason, "more than %d entries: list a folder below it",
-                 CN_LOCALSTORAGE_MOST_LISTED);
-        cn_localstorage_fail(job, what, walk->base, reason);
-        job->error.code = FL_ERR_TOO_LARGE;
-        break;
-    case TOO_LARGE:
-        if (job->allowed_bytes < CN_LOCALSTORAGE_MOST_LIST_BYTES &&
-            job->allowed_bytes < walk->worker->most_answer_bytes) {
-            size_t most = walk->worker->most_answer_bytes;
-            cn_localstorage_want(
-                walk->worker, job,
-                most < CN_LOCALSTORAGE_MOST_LIST_BYTES ? most : CN_LOCALSTORAGE_MOST_LIST_BYTES,
-                what, walk->base);
-            break;
-        }
+    enum fl_err code = FL_ERR_TOO_LARGE;
+    char reason[128] = "the deadline passed";
+    if (walk->state == TOO_LARGE && want_memory(walk))
+        return;
+    if (walk->state == STOPPED || walk->state == FAILED) {
+        cn_localstorage_fail_errno(job, what, walk->base,
+                                   walk->state == FAILED ? walk->failure : EINTR);
+        return;
+    }
+    if (walk->state == TOO_LATE)
+        code = FL_ERR_TIMEOUT;
+    else if (walk->state == TOO_MANY)
+        snprintf(reason, sizeof reason, "more than %zu entries: list a folder below it",
+                 walk->worker->most_listed);
+    else
         snprintf(reason, sizeof reason, "a list of more than %zu bytes: list a folder below it",
                  job->allowed_bytes);
-        cn_localstorage_fail(job, what, walk->base, reason);
-        job->error.code = FL_ERR_TOO_LARGE;
-        break;
-    case STOPPED:
-        cn_localstorage_fail_errno(job, what, walk->base, EINTR);
-        break;
-    case FAILED:
-        cn_localstorage_fail_errno(job, what, walk->base, walk->failure);
-        break;
-    }
+    cn_localstorage_fail(job, what, walk->base, reason);
+    job->error.code = code;
 }
 
 static void list_folder(struct cn_localstorage_worker *worker, struct cn_localstorage_job *job,

@@ -307,6 +307,7 @@ static enum fl_err open_localstorage(struct connector *connector, struct fl_erro
     struct cn_localstorage_worker *worker = fl_zalloc(sizeof *worker);
     worker->front = front;
     worker->is_synced = settings->is_synced;
+    worker->most_listed = CN_LOCALSTORAGE_MOST_LISTED;
     worker->most_answer_bytes = connector->host->budget->total_bytes / 4;
     enum fl_err err = cn_localstorage_root_open(&worker->root, settings->root_path, error);
     if (!err)

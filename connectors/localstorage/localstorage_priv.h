@@ -38,6 +38,7 @@ struct cn_localstorage_worker {
     struct cn_localstorage_root root;
     bool is_synced;
     size_t most_answer_bytes;
+    size_t most_listed;           /* entries that a list may meet */
     struct fl_mailbox_entry stop; /* posted last: the thread ends */
 };
 

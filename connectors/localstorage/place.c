@@ -77,10 +77,11 @@ static int open_stepwise(int folder, const char *path, int flags)
     return -1;
 }
 
+/* O_NOFOLLOW would make a last component that is a link ENOTDIR; without it that is ELOOP too. */
 static int open_at_once(int folder, const char *path, int flags)
 {
     struct open_how how = {
-        .flags = (unsigned)(flags | O_NOFOLLOW | O_CLOEXEC),
+        .flags = (unsigned)((flags & ~O_NOFOLLOW) | O_CLOEXEC),
         .resolve = RESOLVE_IN_ROOT | RESOLVE_NO_MAGICLINKS | RESOLVE_NO_SYMLINKS,
     };
     return (int)syscall(SYS_openat2, folder, path, &how, sizeof how);

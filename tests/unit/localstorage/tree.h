@@ -130,6 +130,8 @@ static inline int tree_open(void **state)
     tree_make_links(tree);
     tree_make_oddities(tree);
     tree->worker.most_answer_bytes = 1 << 20;
+    tree->worker.most_listed = 1000;
+    tree->worker.is_synced = true;
     if (cn_localstorage_root_open(&tree->worker.root, fl_slice_str(tree->root_path), &error))
         return -1;
     *state = tree;
