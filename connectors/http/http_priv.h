@@ -9,12 +9,12 @@
  * back for as long as it asks for room (`is_asking`), and does not end it meanwhile. So each field
  * below has one owner at a time, and no lock is needed.
  *
- * Bytes: the loop takes from the budget what a call needs to begin, before it begins: the data, and
- * CN_HTTP_FIRST_ROOM for the answer. What the answer needs beyond is asked for, while the transfer
- * is paused and the server waits. An answer whose length is known is asked for as a whole and may
- * wait in the budget's line; since it holds nothing but its first room, two that wait do not block
- * each other. One whose length is unknown grows step by step and never waits holding what it has:
- * without room it fails.
+ * Bytes: before a call begins the loop takes from the budget what it begins with, waiting in line
+ * if it has to: the data, and CN_HTTP_FIRST_ROOM for the answer. What the answer needs beyond is
+ * asked for, while the transfer is paused and the server waits. An answer whose length is known is
+ * asked for as a whole and may wait in the budget's line; since it holds nothing but its first
+ * room, two that wait do not block each other. One whose length is unknown grows step by step and
+ * never waits holding what it has: without room it fails.
  */
 #ifndef CN_HTTP_PRIV_H
 #define CN_HTTP_PRIV_H
@@ -76,7 +76,9 @@ struct cn_http_call {
     char *data; /* the body to send */
     size_t data_len;
     int64_t deadline_at_ms; /* the earlier of the caller's and the component's */
-    size_t charged_bytes;   /* loop */
+    size_t charged_bytes;   /* loop; and the next two */
+    size_t waiting_bytes;   /* of the budget's line, before it has started */
+    bool has_started;
 
     /* Room: set by the session before `ask`, by the loop before ROOM. */
     struct net_post ask;
@@ -84,8 +86,8 @@ struct cn_http_call {
     bool can_wait;
     size_t asked_bytes;
     bool is_granted;
-    size_t total_bytes; /* of the budget, for the text of a refusal */
-    struct fl_budget_wish wish;
+    size_t total_bytes;         /* of the budget, for the text of a refusal */
+    struct fl_budget_wish wish; /* loop; also before the start */
     struct net_timer wait_timer;
 
     /* Session. */

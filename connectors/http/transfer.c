@@ -452,6 +452,8 @@ void cn_http_transfer_on_end(struct cn_http_call *call, CURLcode result)
                        : call->stop == CN_HTTP_STOP_CUT || call->stop == CN_HTTP_STOP_REDIRECT;
     if (!is_good)
         fail_as(call, result);
+    else if (!call->head.has_ended)
+        fail(call, FL_ERR_REFUSED, FL_CLASS_UNKNOWN, "the connection was closed within the head");
     else if (is_redirected(call))
         follow(call, (int)status);
     else if (call->stop != CN_HTTP_STOP_CUT && !cn_http_body_is_whole(&call->body))
