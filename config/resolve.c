@@ -349,20 +349,40 @@ void config_components_resolve(const struct config_resolve *how,
 
 /* --- hiding ----------------------------------------------------------------------------------- */
 
-enum { HIDDEN_MIN = 4 };
+/* A secret shorter than the first is a word that may stand anywhere; a part of one counts from the
+ * second on, in secrets of at most the third. */
+enum { HIDDEN_MIN = 4, HIDDEN_PART_MIN = 6, HIDDEN_PARTS_OF_MAX = 64 * 1024 };
 
-static void hide(char *text, struct fl_slice secret)
+/* Puts "***" in the place of `len` bytes, which are more. Returns what stands behind it. */
+static char *cover(char *at, size_t len)
 {
-    size_t len = strlen(text);
-    char *at = text;
+    memcpy(at, "***", 3);
+    memmove(at + 3, at + len, strlen(at + len) + 1);
+    return at + 3;
+}
+
+static void hide_whole(char *text, struct fl_slice secret)
+{
     if (secret.len < HIDDEN_MIN)
         return;
-    while ((at = memmem(at, len - (size_t)(at - text), secret.data, secret.len))) {
-        char *rest = at + secret.len;
-        memcpy(at, "***", 3);
-        memmove(at + 3, rest, len - (size_t)(rest - text) + 1);
-        len -= secret.len - 3;
-        at += 3;
+    while ((text = memmem(text, strlen(text), secret.data, secret.len)))
+        text = cover(text, secret.len);
+}
+
+/* Whoever is given a path or an address speaks of its folder or its host. */
+static void hide_parts(char *text, struct fl_slice secret)
+{
+    if (secret.len < HIDDEN_PART_MIN || secret.len > HIDDEN_PARTS_OF_MAX)
+        return;
+    while (*text) {
+        size_t left = strlen(text), len = HIDDEN_PART_MIN;
+        if (left < len || !memmem(secret.data, secret.len, text, len)) {
+            text++;
+            continue;
+        }
+        while (len < left && memmem(secret.data, secret.len, text, len + 1))
+            len++;
+        text = cover(text, len);
     }
 }
 
@@ -370,5 +390,8 @@ void config_component_hide_secrets(const struct config_component *component, cha
 {
     for (size_t i = 0; i < component->metadata_count; i++)
         if (component->metadata[i].is_secret)
-            hide(text, component->metadata[i].value);
+            hide_whole(text, component->metadata[i].value);
+    for (size_t i = 0; i < component->metadata_count; i++)
+        if (component->metadata[i].is_secret)
+            hide_parts(text, component->metadata[i].value);
 }

@@ -34,8 +34,8 @@ enum fl_err config_component_resolve(const struct config_resolve *how,
                                      struct config_component *component,
                                      struct fl_error *error) FL_MUST_USE;
 
-/* Replaces in a text what stands in it of the component's secrets (of four bytes and more) by
- * "***". For words of those who were given the values. */
+/* Replaces in a text what stands in it of the component's secrets by "***": whole ones of four
+ * bytes and more, and parts of six and more. For words of those who were given the values. */
 void config_component_hide_secrets(const struct config_component *component, char *text);
 
 #endif
