@@ -9,6 +9,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "config/secrets.h"
 #include "connectors/registry.h"
 #include "gateway/cli.h"
 #include "gateway/manual.h"
@@ -85,6 +86,10 @@ static size_t list_types(struct connector_registry *registry, struct named_type 
     while ((type = connector_registry_next(registry, &at)))
         for (const char *const *name = type->component_types; *name && count < MOST_TYPES; name++)
             types[count++] = (struct named_type){*name, type->summary};
+    for (const struct config_secret_store_type *store = config_secret_store_types; store->type;
+         store++)
+        if (count < MOST_TYPES)
+            types[count++] = (struct named_type){store->type, store->summary};
     qsort(types, count, sizeof *types, by_name);
     return count;
 }
@@ -146,10 +151,27 @@ static void print_manual(const char *name, const struct connector_type *type)
     write_wrapped(&out);
 }
 
+/* A secret store has no connector; its manual is one of settings only. */
+static bool print_store(struct fl_slice word)
+{
+    for (const struct config_secret_store_type *store = config_secret_store_types; store->type;
+         store++) {
+        const struct connector_type type = {.summary = store->summary,
+                                            .component_options = store->options};
+        if (!fl_slice_eq_nocase(word, fl_slice_str(store->type)))
+            continue;
+        print_manual(store->type, &type);
+        return true;
+    }
+    return false;
+}
+
 static int print_one(struct connector_registry *registry, struct fl_slice word)
 {
     const struct connector_type *type;
     struct fl_error error;
+    if (print_store(word))
+        return 0;
     if (connector_registry_find(registry, word, FL_SLICE_NULL, &type, &error)) {
         gw_cli_say(CONFIG_OPTIONS, "%s", error.text);
         return 1;

@@ -13,6 +13,7 @@
 #include "base/buffer.h"
 #include "base/version.h"
 #include "config/flags.h"
+#include "config/secrets.h"
 #include "connectors/memory/memory.h"
 #include "gateway/manual.h"
 #include "gateway/metrics.h"
@@ -105,6 +106,12 @@ static bool write_all_options(const char *folder)
     for (size_t i = 0; i < sizeof connectors / sizeof *connectors; i++)
         for (const char *const *name = connectors[i]->component_types; *name; name++)
             is_written = write_options(folder, *name, connectors[i]) && is_written;
+    for (const struct config_secret_store_type *store = config_secret_store_types; store->type;
+         store++) {
+        const struct connector_type type = {.summary = store->summary,
+                                            .component_options = store->options};
+        is_written = write_options(folder, store->type, &type) && is_written;
+    }
     return is_written;
 }
 
