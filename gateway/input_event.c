@@ -7,20 +7,14 @@
  * no length. So a line of events behind each other needs no recursion, however many fail. */
 #include "gateway/input_event.h"
 
-#include <stdio.h>
-
 #include "base/alloc.h"
 #include "cloudevents/publish_metadata.h"
 #include "gateway/component.h"
 #include "gateway/gateway.h"
-#include "gateway/metrics.h"
+#include "gateway/input_report.h"
 #include "gateway/retry.h"
 
-#define SCOPE "dapr.runtime.processor.binding"
-
-/* Of an answer that failed, in the log. */
-enum { MOST_SHOWN_BYTES = 100 };
-enum { EXTEND_BATCH = 64, WARN_INTERVAL_MS = 60000 };
+enum { EXTEND_BATCH = 64 };
 
 /* A lane that goes to somebody else when its last event here has ended. */
 struct revoked_lane {
@@ -126,34 +120,6 @@ static void end(struct gw_input_event *event, enum connector_outcome outcome, in
         gw_shutdown_check(input->gateway);
 }
 
-/* Once an event, as in daprd, however many attempts it took. One that comes again counts then. */
-static void count(const struct gw_input_event *event, bool is_accepted)
-{
-    const struct gw_input *input = event->input;
-    struct gw_metrics *metrics = input->gateway->metrics;
-    int64_t elapsed = now_ms(input) - event->came_ms;
-    struct fl_slice labels[] = {input->component->name,
-                                is_accepted ? FL_SLICE_LIT("true") : FL_SLICE_LIT("false")};
-    if (is_stale(event))
-        return;
-    gw_counter_add(gw_metrics_counter(metrics, GW_INPUT_BINDING_COUNT, labels), 1);
-    if (elapsed > 0)
-        gw_histogram_add(gw_metrics_histogram(metrics, GW_INPUT_BINDING_LATENCIES, labels),
-                         (uint64_t)elapsed);
-}
-
-static void say_failure(struct gw_input *input, const char *why)
-{
-    int64_t now = now_ms(input);
-    FL_DEBUG(input->gateway->log, SCOPE, "error from app consumer for binding [%.*s]: %s",
-             FL_SLICE_ARG(input->component->name), why);
-    if (input->warned_ms && now - input->warned_ms < WARN_INTERVAL_MS)
-        return;
-    input->warned_ms = now;
-    FL_WARN(input->gateway->log, SCOPE, "events of input binding %.*s fail: %s",
-            FL_SLICE_ARG(input->component->name), why);
-}
-
 /* Failed for good as far as we are concerned; whether it comes again is the connector's. */
 static void give_up(struct gw_input_event *event, const char *why)
 {
@@ -163,9 +129,10 @@ static void give_up(struct gw_input_event *event, const char *why)
         int64_t least = gw_policy_refused_ms(&input->policy);
         delay = delay < least ? least : delay;
     }
-    count(event, false);
-    if (!is_stale(event))
-        say_failure(input, why);
+    if (!is_stale(event)) {
+        gw_input_count(input, false, now_ms(input) - event->came_ms);
+        gw_input_say_failure(input, why);
+    }
     end(event, CONNECTOR_MODIFIED, delay);
 }
 
@@ -192,23 +159,6 @@ static void refuse(struct gw_input_event *event, const char *why)
     wait_for(event, 0);
 }
 
-static void count_call(const struct gw_input *input, const struct http_result *result,
-                       int64_t elapsed_ms)
-{
-    struct gw_metrics *metrics = input->gateway->metrics;
-    struct fl_slice method = gw_metrics_http_method(metrics, FL_SLICE_LIT("POST"));
-    struct fl_slice path = gw_metrics_http_client_path(metrics, input->path);
-    struct fl_slice labels[] = {method, path, gw_metrics_http_status((unsigned)result->status)};
-    struct fl_slice sent[] = {method, path, FL_SLICE_LIT("")};
-    if (result->code)
-        return;
-    gw_counter_add(gw_metrics_counter(metrics, GW_HTTP_CLIENT_COMPLETED_COUNT, labels), 1);
-    gw_histogram_add(gw_metrics_histogram(metrics, GW_HTTP_CLIENT_ROUNDTRIP_LATENCY, labels),
-                     (uint64_t)elapsed_ms);
-    gw_histogram_add(gw_metrics_histogram(metrics, GW_HTTP_CLIENT_SENT_BYTES, sent), 0);
-    gw_histogram_add(input->gateway->subscriptions.received_bytes, result->body.len);
-}
-
 static bool is_accepted(const struct gw_input *input, const struct http_result *result)
 {
     if (result->code)
@@ -217,30 +167,11 @@ static bool is_accepted(const struct gw_input *input, const struct http_result *
                                       : result->status >= 200 && result->status < 300;
 }
 
-/* daprd's words; `text` is the caller's room. */
-static const char *failure_text(const struct http_result *result, char *text, size_t room)
-{
-    size_t shown = result->body.len < MOST_SHOWN_BYTES ? result->body.len : MOST_SHOWN_BYTES;
-    if (result->code)
-        snprintf(text, room, "error invoking app: %s", result->text);
-    else if (result->status >= 200 && result->status < 300)
-        snprintf(text, room,
-                 "error invoking app: response object is nil (status %d, and the "
-                 "retry policy takes 200 alone)",
-                 result->status);
-    else
-        snprintf(text, room,
-                 "error invoking app: fails to send binding event to http app channel, status "
-                 "code: %d body: %.*s",
-                 result->status, (int)shown, result->body.data ? result->body.data : "");
-    return text;
-}
-
 static void fail(struct gw_input_event *event, const struct http_result *result)
 {
     struct gw_input *input = event->input;
     bool goes_on = input->is_wanted && input->state == GW_INPUT_READING && !is_stale(event);
-    char text[384];
+    char text[GW_INPUT_FAILURE_BYTES];
     if (!goes_on) {
         gw_policy_withdrew(&input->policy, &event->run);
     } else if (input->policy.config.is_set) {
@@ -251,7 +182,8 @@ static void fail(struct gw_input_event *event, const struct http_result *result)
             return;
         }
     }
-    give_up(event, failure_text(result, text, sizeof text));
+    gw_input_failure_text(result, text);
+    give_up(event, text);
 }
 
 static void on_answer(struct http_call *http, const struct http_result *result)
@@ -260,14 +192,15 @@ static void on_answer(struct http_call *http, const struct http_result *result)
     struct gw_input_event *event = FL_CONTAINER(call, struct gw_input_event, call);
     struct gw_input *input = event->input;
     gw_app_call_done(call);
-    count_call(input, result, now_ms(input) - event->called_ms);
+    gw_input_count_call(input, result, now_ms(input) - event->called_ms);
     if (!is_accepted(input, result)) {
         fail(event, result);
         return;
     }
     if (input->policy.config.is_set)
         gw_policy_succeeded(&input->policy, &event->run);
-    count(event, true);
+    if (!is_stale(event))
+        gw_input_count(input, true, now_ms(input) - event->came_ms);
     end(event, CONNECTOR_ACCEPTED, 0);
 }
 

@@ -13,7 +13,7 @@ import subprocess
 import tempfile
 import unittest
 
-from harness import FAIRLEAD, OK, Client, Cut, Story, answer, component, metric_of, wait_for
+from harness import FAIRLEAD, OK, App, Client, Cut, Story, answer, component, metric_of, wait_for
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 ROOT = os.path.abspath(os.path.join(HERE, "..", "..", ".."))
@@ -193,9 +193,29 @@ class Questions(Inputs):
 
 
 class Requests(Inputs):
+    @staticmethod
+    def read_with_lines(stream, number, place):
+        """A request with the lines of its head as they came."""
+        class Tap:
+            def __init__(self):
+                self.lines = []
+
+            def readline(self):
+                self.lines.append(stream.readline())
+                return self.lines[-1]
+
+            def read(self, length):
+                return stream.read(length)
+        tap = Tap()
+        request = App.read(tap, number, place)
+        if request:
+            request.lines = tap.lines
+        return request
+
     def sent(self, *flags, data=None, env=None, **metadata):
         """The event as the application gets it, and the question before."""
         app = self.app(on_event=by_method())
+        app.read = self.read_with_lines
         gateway = self.inputs(*flags, app=app, env=env)
         self.order(gateway, data=data, **metadata)
         return app.wait_got("/tick", 1)[0], app.got(method="OPTIONS")[0]
@@ -218,6 +238,8 @@ class Requests(Inputs):
             "content-type": "application/json", "content-length": "13", "traceparent": ZERO_TRACE,
             "plain": "v 1", "x-foo": "", "dapr-grpc-status": "1", "pubsubname": "mine",
             "user-agent": "theirs"})
+        names = [line.split(b":")[0].lower() for line in event.lines[1:-1]]
+        self.assertEqual(len(names), len(set(names)), names)
         self.assertEqual(sorted(question.fields), ["content-type", "host", "user-agent"])
         self.assertEqual(question.fields["content-type"], "application/json")
 
@@ -370,6 +392,16 @@ class Verdicts(Inputs):
         gateway.wait_for(is_accepted, "the breaker closes")
         self.assertIn("changed state from half-open to closed", gateway.log())
 
+    def test_what_a_breaker_refuses_comes_again_when_it_may_succeed(self):
+        policy = inbound({"circuitBreakers": {"trips": {"timeout": "30s",
+                                                        "trip": "consecutiveFailures > 0"}}},
+                         circuitBreaker="trips")
+        app, gateway = self.judged(answer(500), policy)
+        self.order(gateway)
+        line = self.wait_heard(gateway, "settle 1 modified .*")[0]
+        self.assertGreater(int(re.search(r"after (\d+)", line).group(1)), 5000)
+        self.assertEqual(len(app.got()), 1)
+
     def test_metadata_that_is_no_header_fails_without_a_call(self):
         app, gateway = self.judged(OK, retries(maxRetries=3), **{"x:bad name": "v"})
         self.assertEqual(self.settled(gateway), ["0 modified"])
@@ -484,15 +516,33 @@ class Connections(Inputs):
         self.assertEqual(len(self.heard(gateway, "subscribe")), 1)
 
     def test_what_waits_for_its_next_attempt_is_forgotten(self):
-        answers = [answer(500), OK]
+        answers = [answer(500), OK, OK]
         app = self.app(on_event=by_method(post=lambda request: answers.pop(0)))
         gateway = self.inputs(app=app, documents=[binding(), retries(duration="1h")])
-        self.order(gateway)
+        self.order(gateway, lane=1, count=2)
         wait_for(lambda: "Retrying in" in gateway.log(), "it waits")
         self.order(gateway, "down", ms=20)
+        self.wait_heard(gateway, "settle .*", 2)
+        self.assertEqual(self.settled(gateway), ["0 accepted", "1 accepted"])
+        self.assertEqual(len(app.got()), 3)
+
+    def test_lanes_that_went_elsewhere_are_handed_out_anew(self):
+        held = self.hold()
+        app = self.app(on_event=by_method(
+            post=lambda request: (len(app.got()) > 1 or held.wait()) and OK))
+        gateway = self.inputs(app=app)
+        self.order(gateway, lane=7)
+        app.wait_got("/tick", 1)
+        self.order(gateway, "revoke", lane=7)
+        self.order(gateway, "down", ms=20)
+        self.wait_heard(gateway, "window .*")
+        wait_for(lambda: len(app.got()) == 1, "the first one is still held")
+        held.set()
         self.wait_heard(gateway, "settle .*")
-        self.assertEqual(self.settled(gateway), ["0 accepted"])
-        self.assertEqual(len(app.got()), 2)
+        self.order(gateway, lane=7)
+        self.wait_heard(gateway, "settle 1 .*")
+        self.assertEqual(self.settled(gateway), ["0 accepted", "1 accepted"])
+        self.assertEqual(self.heard(gateway, "release .*"), [])
 
     def test_the_application_may_go_and_come_back(self):
         app = self.app(on_event=by_method())
@@ -584,6 +634,23 @@ class Health(Inputs):
         held.set()
         app.wait_got("/tick", 2)
         self.wait_heard(gateway, "settle .*", 2)
+        self.assertEqual(self.settled(gateway), ["0 accepted", "1 accepted"])
+
+    def test_an_event_that_the_source_took_back_is_not_settled(self):
+        held = self.hold()
+        app, gateway = self.checked(by_method(
+            post=lambda request: (len(app.got()) > 1 or held.wait()) and OK),
+            binding(abandons="true"))
+        self.order(gateway, data="x")
+        app.wait_got("/tick", 1)
+        self.turn(app, gateway, 500)
+        self.wait_heard(gateway, "left")
+        self.turn(app, gateway, 200)
+        self.wait_heard(gateway, "settle .*")
+        held.set()
+        gateway.wait_for(lambda: app.handling == 0, "both have their answer")
+        self.order(gateway, data="y")
+        self.wait_heard(gateway, "settle 1 .*")
         self.assertEqual(self.settled(gateway), ["0 accepted", "1 accepted"])
 
     def test_what_waits_for_its_next_attempt_is_given_back(self):

@@ -10,8 +10,9 @@
  *   refuse   the next `count` subscribes fail
  *
  * What the application refuses is forgotten, as a clock's ticks are, unless `redelivers` is set:
- * then it is offered again after its delay. Everything that the gateway says is one line of the log
- * that begins with "story:". */
+ * then it is offered again after its delay. With `abandons` it does not wait for settlements when
+ * it is left: its source has everything back. Everything that the gateway says is one line of the
+ * log that begins with "story:". */
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -31,7 +32,7 @@ struct message {
 };
 
 struct settings {
-    bool redelivers;
+    bool redelivers, abandons;
     int64_t lease_ms, window;
 };
 
@@ -126,9 +127,18 @@ static void announce(struct story *story)
     back(story)->subscribed(&story->connector, subscription, is_refused ? &no : NULL);
 }
 
+static void take_back(struct story *story)
+{
+    story->out_count = 0;
+    for (size_t i = 0; i < story->message_count; i++)
+        story->messages[i].number = 0;
+}
+
 static void leave(struct story *story)
 {
     struct connector_subscription *subscription = story->subscription;
+    if (story->is_leaving && settings_of(story)->abandons)
+        take_back(story);
     if (!story->is_leaving || story->out_count)
         return;
     story->is_leaving = false;
@@ -143,9 +153,7 @@ static void go_down(struct story *story)
     fl_error_set(&error, FL_ERR_CLOSED, FL_CLASS_RETRY, "the story says so");
     story->is_up = false;
     story->generation++;
-    story->out_count = 0;
-    for (size_t i = 0; i < story->message_count; i++)
-        story->messages[i].number = 0;
+    take_back(story);
     net_timer_start(loop_of(story), &story->up_timer,
                     net_loop_now_ms(loop_of(story)) + story->down_ms);
     story->down_ms = -1;
@@ -375,6 +383,7 @@ static const char *const operations[] = {"emit", "down", "revoke", "refuse", NUL
 
 static const struct config_option component_options[] = {
     {.name = "redelivers", .type = CONFIG_BOOL, .offset = offsetof(struct settings, redelivers)},
+    {.name = "abandons", .type = CONFIG_BOOL, .offset = offsetof(struct settings, abandons)},
     {.name = "leaseTime",
      .type = CONFIG_DURATION,
      .unit = "ms",
