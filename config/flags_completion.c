@@ -234,7 +234,7 @@ static const char *zsh_arguments(int command)
 {
     switch ((enum config_command)command) {
     case CONFIG_RUN_PROGRAM:
-        return "'*::command:_normal'";
+        return "'(-)1:command: _command_names -e' '*::argument: _normal'";
     case CONFIG_CHECK:
         return "'*:folder:_files -/'";
     case CONFIG_OPTIONS:
@@ -265,14 +265,15 @@ static void print_zsh_command(int command, struct fl_buffer *out)
     fl_buffer_printf(out, "        '(- *)--help[all about it]' %s ;;\n", zsh_arguments(command));
 }
 
+/* `commands` is the shell's own list of programs, so the variable has another name. */
 static void print_zsh(struct fl_buffer *out)
 {
     fl_buffer_append_str(out, "#compdef fairlead daprd\n");
     print_header("zsh", out);
     fl_buffer_append_str(out, "_fairlead() {\n"
                               "    local program=$words[1] command= curcontext=$curcontext\n"
-                              "    local -a commands\n"
-                              "    commands=(\n");
+                              "    local -a subcommands\n"
+                              "    subcommands=(\n");
     for (int i = CONFIG_SERVE + 1; i < CONFIG_COMMAND_COUNT; i++) {
         fl_buffer_printf(out, "        '%s:", config_command_infos[i].name);
         print_short(config_command_infos[i].summary, ZSH_QUOTE, ":", out);
@@ -283,13 +284,13 @@ static void print_zsh(struct fl_buffer *out)
                               "    )\n"
                               "    if [[ ${program:t} != daprd && $words[2] != -* ]]; then\n"
                               "        if (( CURRENT == 2 )); then\n"
-                              "            _describe -t commands command commands\n"
+                              "            _describe -t commands command subcommands\n"
                               "            return\n"
                               "        fi\n"
                               "        command=$words[2]\n"
                               "    fi\n"
                               "    case $command in\n"
-                              "    help) _describe -t commands command commands ;;\n");
+                              "    help) _describe -t commands command subcommands ;;\n");
     for (int i = 0; i < CONFIG_COMMAND_COUNT; i++)
         print_zsh_command(i, out);
     fl_buffer_append_str(out, "    esac\n}\n\n"
