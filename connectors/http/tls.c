@@ -65,6 +65,31 @@ static enum fl_err check_pem(const char *option, struct fl_slice pem, struct fl_
                         option, wants_key ? "private key without a passphrase" : "certificate");
 }
 
+/* Both were parsed before. */
+static bool belong_together(struct fl_slice certificate, struct fl_slice key)
+{
+    BIO *of_certificate = BIO_new_mem_buf(certificate.data, (int)certificate.len);
+    BIO *of_key = BIO_new_mem_buf(key.data, (int)key.len);
+    X509 *x509 = PEM_read_bio_X509(of_certificate, NULL, NULL, NULL);
+    EVP_PKEY *pkey = PEM_read_bio_PrivateKey(of_key, NULL, no_passphrase, NULL);
+    bool is_pair = x509 && pkey && X509_check_private_key(x509, pkey) == 1;
+    X509_free(x509);
+    EVP_PKEY_free(pkey);
+    BIO_free(of_certificate);
+    BIO_free(of_key);
+    ERR_clear_error();
+    return is_pair;
+}
+
+static enum fl_err check_pair(struct fl_slice certificate, struct fl_slice key,
+                              struct fl_error *error)
+{
+    if (belong_together(certificate, key))
+        return FL_OK;
+    return fl_error_set(error, FL_ERR_INVALID, FL_CLASS_FATAL,
+                        "MTLSClientKey: is not the key of MTLSClientCert");
+}
+
 static enum fl_err check_text(const char *option, struct fl_slice value, struct fl_error *error)
 {
     if (value.len > MOST_PEM_BYTES)
@@ -87,6 +112,8 @@ enum fl_err cn_http_tls_check(const struct cn_http_settings *settings, struct fl
         err = check_text("MTLSClientCert", settings->client_cert, error);
     if (!err)
         err = check_text("MTLSClientKey", settings->client_key, error);
+    if (!err && is_text(settings->client_cert) && is_text(settings->client_key))
+        err = check_pair(settings->client_cert, settings->client_key, error);
     return err;
 }
 
@@ -145,6 +172,9 @@ enum fl_err cn_http_tls_init(struct cn_http_tls *tls, const struct cn_http_setti
         err = load("MTLSClientCert", settings->client_cert, &made.client_cert, error);
     if (!err)
         err = load("MTLSClientKey", settings->client_key, &made.client_key, error);
+    if (!err && made.client_cert.len)
+        err = check_pair(fl_buffer_slice(&made.client_cert), fl_buffer_slice(&made.client_key),
+                         error);
     if (err) {
         cn_http_tls_fini(&made);
         return err;

@@ -5,15 +5,18 @@ elsewhere; here stands what a recording cannot show: broken peers, hosts, secret
 """
 import gzip
 import os
+import ssl
+import subprocess
 import sys
 import tempfile
 import threading
 import unittest
+import warnings
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 from upstream import BODY, CLOSE, Upstream, call, chunked, closing, http_binding, reset
 
-from harness import Client, Story, answer, make_certificate, wait_for
+from harness import Client, Story, answer, wait_for
 
 MIB = 1024 * 1024
 
@@ -568,43 +571,127 @@ class Many(HttpStory):
         self.assertLess(gateway.memory_bytes("VmHWM"), 64 * MIB)
 
 
+class Authority:
+    """Certificates for a test: a root of its own, and whom it vouches for."""
+
+    def __init__(self, folder):
+        self.folder = folder
+        self.run("req", "-x509", *self.key("root"), "-nodes", "-days", "2", "-subj", "/CN=root",
+                 "-out", self.path("root.pem"))
+
+    @staticmethod
+    def run(*arguments):
+        subprocess.run(["openssl", *arguments], check=True, capture_output=True)
+
+    def path(self, name):
+        return os.path.join(self.folder, name)
+
+    def key(self, name):
+        return ("-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-keyout",
+                self.path(name + ".key"))
+
+    def text(self, name):
+        with open(self.path(name), encoding="ascii") as file:
+            return file.read()
+
+    def vouch(self, name, names):
+        with open(self.path("names"), "w", encoding="ascii") as file:
+            file.write("subjectAltName=" + names)
+        self.run("req", *self.key(name), "-nodes", "-subj", "/CN=" + name, "-out",
+                 self.path("request"))
+        self.run("x509", "-req", "-in", self.path("request"), "-CA", self.path("root.pem"),
+                 "-CAkey", self.path("root.key"), "-CAcreateserial", "-days", "2", "-extfile",
+                 self.path("names"), "-out", self.path(name + ".pem"))
+
+    def server(self, wants_client=False):
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(self.path("server.pem"), self.path("server.key"))
+        if wants_client:
+            context.load_verify_locations(self.path("root.pem"))
+            context.verify_mode = ssl.CERT_REQUIRED
+        return context
+
+
 class Tls(HttpStory):
-    def setUp(self):
-        super().setUp()
-        folder = self.folder()
-        self.up = self.upstream(context=make_certificate(folder))
-        with open(os.path.join(folder, "certificate.pem"), encoding="ascii") as file:
-            self.pem = file.read()
-        self.path = os.path.join(folder, "certificate.pem")
-        self.key = os.path.join(folder, "key.pem")
+    @classmethod
+    def setUpClass(cls):
+        cls.folder = tempfile.TemporaryDirectory()
+        cls.ca = Authority(cls.folder.name)
+        cls.ca.vouch("server", "IP:127.0.0.1")
+        cls.ca.vouch("client", "DNS:client")
 
-    def folder(self):
-        folder = tempfile.TemporaryDirectory()
-        self.addCleanup(folder.cleanup)
-        return folder.name
+    @classmethod
+    def tearDownClass(cls):
+        cls.folder.cleanup()
 
-    def test_a_certificate_that_nobody_vouches_for_is_refused(self):
-        self.assert_fails(call(self.web(self.up)), "TLS: ")
+    def secure(self, wants_client=False):
+        return self.upstream(context=self.ca.server(wants_client))
 
-    def test_a_root_may_be_text_or_a_path(self):
-        for root in (self.pem, self.path):
-            # The certificate names 127.0.0.1 as a common name only, which counts for nothing.
-            got = call(self.web(self.up, MTLSRootCA=root))
-            self.assertIn(got.status, (200, 500))
-            self.assertNotIn("unable to get local issuer", got.error)
-            self.assertNotIn("self-signed", got.error)
-
-    def test_a_path_that_leads_nowhere_stops_the_start(self):
-        gateway = self.gateway(documents=(http_binding(url=self.up.url, MTLSRootCA="/no/such"),),
-                               awaits=None)
+    def refused_start(self, text, **metadata):
+        gateway = self.gateway(documents=(http_binding(**metadata),), awaits=None)
         self.assertNotEqual(gateway.wait_end(), 0)
-        self.assertIn("MTLSRootCA: the file /no/such cannot be read", gateway.log())
+        self.assertIn(text, gateway.log())
 
-    def test_half_an_identity_is_refused(self):
-        gateway = self.gateway(documents=(http_binding(url=self.up.url, MTLSClientCert=self.path),),
-                               awaits=None)
-        self.assertNotEqual(gateway.wait_end(), 0)
-        self.assertIn("MTLSClientCert: is set without MTLSClientKey", gateway.log())
+    def test_a_server_that_nobody_vouches_for_is_refused(self):
+        self.assert_fails(call(self.web(self.secure())), "TLS: ")
+
+    def test_a_root_may_be_text_a_path_or_of_the_environment(self):
+        up, path = self.secure(), self.ca.path("root.pem")
+        for more in ({"MTLSRootCA": self.ca.text("root.pem")}, {"MTLSRootCA": path},
+                     {"env": {"SSL_CERT_FILE": path}}):
+            self.assertEqual(call(self.web(up, **more)).body, BODY)
+
+    def test_a_server_of_another_name_is_refused(self):
+        up = self.secure()
+        gateway = self.web(up, url=f"https://localhost:{up.port}",
+                           MTLSRootCA=self.ca.path("root.pem"))
+        self.assert_fails(call(gateway), "TLS: ")
+
+    def test_a_client_shows_who_it_is(self):
+        up, ca = self.secure(wants_client=True), self.ca
+        root = ca.path("root.pem")
+        self.assertEqual(call(self.web(up, MTLSRootCA=root)).status, 500)
+        for given in ca.path, ca.text:
+            gateway = self.web(up, MTLSRootCA=root, MTLSClientCert=given("client.pem"),
+                               MTLSClientKey=given("client.key"))
+            self.assertEqual(call(gateway).body, BODY)
+            self.assertEqual(call(gateway, "post", data=1).body, BODY)
+
+    def test_an_old_version_is_refused(self):
+        context = self.ca.server()
+        context.set_ciphers("ALL:@SECLEVEL=0")
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", DeprecationWarning)
+            context.minimum_version = context.maximum_version = ssl.TLSVersion.TLSv1_1
+        up = self.upstream(context=context)
+        got = call(self.web(up, MTLSRootCA=self.ca.path("root.pem")))
+        self.assert_fails(got, "TLS: ")
+
+    def test_a_redirect_away_from_tls_takes_no_secrets_along(self):
+        plain, up = self.upstream(), self.secure()
+        up.paths["/x"] = redirect(302, plain.url + "/y")
+        gateway = self.web(up, MTLSRootCA=self.ca.path("root.pem"), securityToken="s3cret",
+                           securityTokenHeader="X-Token")
+        self.assertEqual(call(gateway, path="/x", Authorization="b").status, 200)
+        fields = plain.requests[0].fields
+        for name in "authorization", "x-token", "referer":
+            self.assertNotIn(name, fields)
+        self.assertEqual(up.requests[0].fields["x-token"], "s3cret")
+
+    def test_what_is_wrong_with_certificates_stops_the_start(self):
+        ca, url = self.ca, "https://127.0.0.1:1"
+        self.refused_start("MTLSRootCA: the file /no/such cannot be read: No such file",
+                           url=url, MTLSRootCA="/no/such")
+        self.refused_start("MTLSClientCert: is set without MTLSClientKey", url=url,
+                           MTLSClientCert=ca.path("client.pem"))
+        self.refused_start("MTLSRootCA: found no certificate in it", url=url,
+                           MTLSRootCA=ca.path("client.key"))
+        broken = ca.text("client.key").replace("M", "!", 1)
+        self.refused_start("MTLSClientKey: found no private key", url=url,
+                           MTLSClientCert=ca.text("client.pem"), MTLSClientKey=broken)
+        self.refused_start("MTLSClientKey: is not the key of MTLSClientCert", url=url,
+                           MTLSClientCert=ca.path("client.pem"),
+                           MTLSClientKey=ca.path("server.key"))
 
 
 if __name__ == "__main__":
