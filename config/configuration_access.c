@@ -55,18 +55,21 @@ static enum fl_err check_api_rule(struct config_applier *a, const struct config_
     const char *near = config_near_miss(rule->name, api_names, API_NAME_COUNT);
     char place[CONFIG_PLACE_TEXT];
     config_field_place(node, node->line, place);
-    if (!fl_slice_eq_str(rule->protocol, protocols[0]) &&
+    if (rule->protocol.len && !fl_slice_eq_str(rule->protocol, protocols[0]) &&
         !fl_slice_eq_str(rule->protocol, protocols[1]))
         return config_field_doubt(&a->reader, a->error,
                                   "%s: %s: the rule has no effect: protocol: found \"%.*s\"; "
                                   "accepted: http, grpc",
                                   place, path,
                                   (int)(rule->protocol.len > 80 ? 80 : rule->protocol.len),
-                                  rule->protocol.data ? rule->protocol.data : "");
-    if (rule->name.len == 0 || rule->version.len == 0)
+                                  rule->protocol.data);
+    if (rule->name.len == 0 || rule->version.len == 0 || rule->protocol.len == 0)
         return config_field_doubt(&a->reader, a->error,
                                   "%s: %s: the rule has no effect: %s is missing or empty", place,
-                                  path, rule->name.len ? "version" : "name");
+                                  path,
+                                  rule->name.len == 0      ? "name"
+                                  : rule->version.len == 0 ? "version"
+                                                           : "protocol");
     if (near)
         return config_field_doubt(&a->reader, a->error,
                                   "%s: %s: \"%.*s\" is not a known name; the nearest known one is "
@@ -158,8 +161,8 @@ enum fl_err config_apply_pipeline(struct config_applier *a, const struct config_
         return err;
     return config_field_doubt(&a->reader, a->error,
                               "%s: %s: middleware is not part of this version; requests do not "
-                              "pass through the %zu handlers listed",
-                              config_field_place(node, node->line, place), path, into->count);
+                              "pass through what is listed",
+                              config_field_place(node, node->line, place), path);
 }
 
 /* --- access control and secrets --------------------------------------------------------------- */
@@ -195,9 +198,10 @@ static void append_name(struct fl_buffer *names, struct fl_slice name)
     fl_buffer_append_slice(names, name);
 }
 
-static enum fl_err check_access(struct config_applier *a, const struct access_policy *policies,
-                                size_t count)
+static enum fl_err check_access(struct config_applier *a, const struct config_node *list,
+                                const struct access_policy *policies, size_t count)
 {
+    char place[CONFIG_PLACE_TEXT];
     struct fl_buffer domains = {0}, namespaces = {0};
     bool lacks_name = false, is_fine = true;
     enum fl_err err = FL_OK;
@@ -215,9 +219,10 @@ static enum fl_err check_access(struct config_applier *a, const struct access_po
         err = fl_error_set(a->error, FL_ERR_REFUSED, FL_CLASS_FATAL,
                            "invalid access control spec. missing trustdomain for apps: [%.*s], "
                            "missing namespace for apps: [%.*s], missing app name on at least one "
-                           "of the app policies: %s",
+                           "of the app policies: %s (%s)",
                            FL_SLICE_ARG(domains), FL_SLICE_ARG(namespaces),
-                           lacks_name ? "true" : "false");
+                           lacks_name ? "true" : "false",
+                           config_field_place(list, list->line, place));
     fl_buffer_fini(&domains);
     fl_buffer_fini(&namespaces);
     return err;
@@ -234,7 +239,7 @@ enum fl_err config_apply_access(struct config_applier *a, const struct config_no
         err = config_applier_read_list(a, access.policies, "spec.accessControl.policies",
                                        access_policy_fields, sizeof *policies, &policies, &count);
     if (err == FL_OK)
-        err = check_access(a, policies, count);
+        err = check_access(a, access.policies, policies, count);
     if (err == FL_OK)
         config_applier_note(a, FL_LOG_INFO, node, "spec.accessControl",
                             "has no effect: it concerns service invocation, which is not here");
@@ -266,13 +271,17 @@ static enum fl_err check_secret_scope(struct config_applier *a, const struct con
                                       const struct secret_scope *scopes, size_t at)
 {
     struct fl_slice access = scopes[at].access;
+    char path[64];
+    snprintf(path, sizeof path, "spec.secrets.scopes[%zu].defaultAccess", at);
     if (access.len && !fl_slice_eq_nocase(access, FL_SLICE_LIT("allow")) &&
         !fl_slice_eq_nocase(access, FL_SLICE_LIT("deny")))
-        return config_field_error(config_node_find(node, "defaultAccess"),
-                                  "spec.secrets.scopes[].defaultAccess", "allow, deny", a->error);
+        return config_field_error(config_node_find(node, "defaultAccess"), path, "allow, deny",
+                                  a->error);
+    const struct config_node *store = config_node_find(node, "storeName");
+    snprintf(path, sizeof path, "spec.secrets.scopes[%zu].storeName", at);
     for (size_t i = 0; i < at; i++)
         if (fl_slice_eq(scopes[i].store, scopes[at].store))
-            return config_field_error(node, "spec.secrets.scopes[].storeName",
+            return config_field_error(store ? store : node, path,
                                       "a store that is not listed before", a->error);
     return FL_OK;
 }

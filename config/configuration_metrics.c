@@ -53,15 +53,17 @@ static enum fl_err read_sampling_rate(struct config_applier *a, const struct con
     double rate = strtod(text.data, &end);
     tracing->has_sampling_rate = true;
     tracing->sampling_rate = rate < 0 ? 0 : rate > 1 ? 1 : rate;
-    if (text.len && end == text.data + text.len && !isnan(rate))
+    if (!text.len || end != text.data + text.len || isnan(rate))
+        tracing->sampling_rate = CONFIG_SAMPLING_RATE;
+    else if (rate >= 0 && rate <= 1)
         return FL_OK;
     char place[CONFIG_PLACE_TEXT];
-    tracing->sampling_rate = CONFIG_SAMPLING_RATE;
     return config_field_doubt(&a->reader, a->error,
                               "%s: spec.tracing.samplingRate: found \"%.*s\"; accepted: a number "
-                              "from 0 to 1; 0.0001 is used",
+                              "from 0 to 1; %g is used",
                               config_field_place(node, node->line, place),
-                              (int)(text.len > 60 ? 60 : text.len), text.data);
+                              (int)(text.len > 60 ? 60 : text.len), text.data,
+                              tracing->sampling_rate);
 }
 
 static enum fl_err read_otel_timeout(struct config_applier *a, const struct config_node *otel)
@@ -80,15 +82,19 @@ static enum fl_err read_otel_timeout(struct config_applier *a, const struct conf
     return FL_OK;
 }
 
-static enum fl_err check_otel(struct config_applier *a)
+static enum fl_err check_otel(struct config_applier *a, const struct config_node *otel)
 {
     const struct config_tracing *tracing = &a->into->tracing;
     if (tracing->otel_endpoint.len == 0 || fl_slice_eq_str(tracing->otel_protocol, "http") ||
         fl_slice_eq_str(tracing->otel_protocol, "grpc"))
         return FL_OK;
-    return fl_error_set(a->error, FL_ERR_REFUSED, FL_CLASS_FATAL,
-                        "invalid protocol %.*s provided for Otel endpoint (accepted: http, grpc)",
-                        FL_SLICE_ARG(tracing->otel_protocol));
+    char place[CONFIG_PLACE_TEXT] = "";
+    if (otel)
+        config_field_place(otel, otel->line, place);
+    return fl_error_set(
+        a->error, FL_ERR_REFUSED, FL_CLASS_FATAL,
+        "invalid protocol %.*s provided for Otel endpoint (%s%saccepted: http, grpc)",
+        FL_SLICE_ARG(tracing->otel_protocol), place, *place ? ": " : "");
 }
 
 enum fl_err config_apply_tracing(struct config_applier *a, const struct config_node *node)
@@ -105,7 +111,7 @@ enum fl_err config_apply_tracing(struct config_applier *a, const struct config_n
     if (err == FL_OK)
         err = read_otel_timeout(a, tracing.otel);
     if (err == FL_OK)
-        err = check_otel(a);
+        err = check_otel(a, tracing.otel);
     if (err != FL_OK)
         return err;
     into->has_stdout = tracing.has_stdout;
@@ -182,21 +188,25 @@ static enum fl_err read_buckets(struct config_applier *a, const struct config_no
 }
 
 static enum fl_err read_metric_rule(struct config_applier *a, const struct config_node *node,
-                                    struct config_metric_rule *rule)
+                                    size_t index, struct config_metric_rule *rule)
 {
-    enum fl_err err =
-        config_applier_read(a, node, "spec.metrics.rules[]", metric_rule_fields, rule);
+    char path[64], name[96];
+    snprintf(path, sizeof path, "spec.metrics.rules[%zu]", index);
+    enum fl_err err = config_applier_read(a, node, path, metric_rule_fields, rule);
     const struct config_node *labels = config_node_find(node, "labels");
     if (err != FL_OK || !labels)
         return err;
+    snprintf(name, sizeof name, "%s.labels", path);
     if (labels->kind != CONFIG_NODE_LIST)
-        return config_field_error(labels, "spec.metrics.rules[].labels", "a list", a->error);
+        return config_field_error(labels, name, "a list", a->error);
     size_t count = labels->list.count;
     rule->labels = FL_ARENA_ARRAY(a->reader.arena, struct config_metric_label, count + 1);
     rule->label_count = count;
-    for (size_t i = 0; i < count && err == FL_OK; i++)
-        err = config_applier_read(a, labels->list.items[i], "spec.metrics.rules[].labels[]",
-                                  metric_label_fields, &rule->labels[i]);
+    for (size_t i = 0; i < count && err == FL_OK; i++) {
+        snprintf(name, sizeof name, "%s.labels[%zu]", path, i);
+        err = config_applier_read(a, labels->list.items[i], name, metric_label_fields,
+                                  &rule->labels[i]);
+    }
     return err;
 }
 
@@ -206,7 +216,7 @@ static enum fl_err read_metric_rules(struct config_applier *a, const struct conf
     struct config_metric_rule *rules =
         FL_ARENA_ARRAY(a->reader.arena, struct config_metric_rule, count + 1);
     for (size_t i = 0; i < count; i++) {
-        enum fl_err err = read_metric_rule(a, node->list.items[i], &rules[i]);
+        enum fl_err err = read_metric_rule(a, node->list.items[i], i, &rules[i]);
         if (err != FL_OK)
             return err;
     }

@@ -143,7 +143,10 @@ static enum fl_err check_base_url(const struct config_reader *reader,
     const struct config_node *at = config_node_find(spec, "baseUrl");
     if (url.len == 0)
         return config_field_doubt(reader, error, "%s:%u: spec.baseUrl is missing or empty",
-                                  root->file, at ? at->line : root->line);
+                                  root->file,
+                                  at     ? at->line
+                                  : spec ? spec->line
+                                         : root->line);
     if (fl_slice_starts_with_nocase(url, FL_SLICE_LIT("http://")) ||
         fl_slice_starts_with_nocase(url, FL_SLICE_LIT("https://")))
         return FL_OK;

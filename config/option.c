@@ -49,22 +49,40 @@ static bool has_bounds(const struct config_option *row)
     return row->min != 0 || row->max != 0;
 }
 
+static void print_size(int64_t bytes, struct fl_buffer *out)
+{
+    static const char *const suffixes[] = {"", "Ki", "Mi", "Gi", "Ti"};
+    size_t i = 0;
+    for (; i < 4 && bytes && bytes % 1024 == 0; i++)
+        bytes /= 1024;
+    fl_buffer_printf(out, "%" PRId64 "%s", bytes, suffixes[i]);
+}
+
 static void print_amount(const struct config_option *row, int64_t amount, struct fl_buffer *out)
 {
     char text[CONFIG_DURATION_TEXT];
     if (row->type == CONFIG_DURATION && amount <= INT64_MAX / 1000000)
         fl_buffer_append_str(out, config_format_duration(amount * 1000000, text));
+    else if (row->type == CONFIG_BYTES)
+        print_size(amount, out);
     else
         fl_buffer_printf(out, "%" PRId64, amount);
+}
+
+/* The most that the type can hold is no bound that a reader has to know. */
+static bool is_unbounded(const struct config_option *row)
+{
+    return row->max == INT64_MAX ||
+           (row->type == CONFIG_DURATION && row->max == INT64_MAX / 1000000);
 }
 
 static void print_bounds(const struct config_option *row, struct fl_buffer *out)
 {
     if (!has_bounds(row))
         return;
-    fl_buffer_append_str(out, row->max == INT64_MAX ? ", at least " : ", from ");
+    fl_buffer_append_str(out, is_unbounded(row) ? ", at least " : ", from ");
     print_amount(row, row->min, out);
-    if (row->max == INT64_MAX)
+    if (is_unbounded(row))
         return;
     fl_buffer_append_str(out, " to ");
     print_amount(row, row->max, out);
@@ -330,6 +348,8 @@ static enum fl_err refuse_missing(const struct config_bind *how, const struct co
 {
     struct fl_buffer text = {0};
     struct config_value place = {.file = count ? values[0].file : NULL};
+    if (how->file)
+        place = (struct config_value){.file = how->file, .line = how->line};
     print_place(how, &place, &text);
     fl_buffer_printf(&text, "%s: missing, but required; accepted: ", row->name);
     config_option_describe(row, &text);

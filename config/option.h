@@ -63,6 +63,8 @@ struct config_bind {
     struct config_notes *notes; /* warnings; may be NULL */
     bool is_strict;             /* warnings are errors */
     bool is_open;               /* unknown keys are fine and silent (request metadata) */
+    const char *file;           /* where a missing setting is missed; NULL: where the others are */
+    uint32_t line;
 };
 
 /* Fills every target, defaults included; nothing is stored on failure. Notes that keep errors have

@@ -246,13 +246,15 @@ static enum fl_err read_max_retries(struct decoder *d, const struct config_node 
     return FL_OK;
 }
 
-static void lift_built_in(struct decoder *d, struct config_retry *retry)
+static void lift_built_in(struct decoder *d, const struct config_node *node,
+                          struct config_retry *retry)
 {
+    char place[CONFIG_PLACE_TEXT];
     if (!is_built_in(retry->name) || retry->max_retries >= BUILT_IN_RETRIES)
         return;
     config_note(d->reader.notes, FL_LOG_WARNING, SCOPE,
-                "Attempted override of %s did not meet minimum retry count, resetting to %d.",
-                retry->name.data, BUILT_IN_RETRIES);
+                "Attempted override of %s did not meet minimum retry count, resetting to %d. (%s)",
+                retry->name.data, BUILT_IN_RETRIES, config_field_place(node, node->line, place));
     retry->max_retries = BUILT_IN_RETRIES;
 }
 
@@ -289,7 +291,7 @@ static enum fl_err decode_retry(struct decoder *d, const struct config_node_pair
     if (err != FL_OK)
         return err;
     retry.name = fl_arena_copy(d->resiliency->arena, pair->key);
-    lift_built_in(d, &retry);
+    lift_built_in(d, pair->value, &retry);
     struct config_retry *kept = FL_ARENA_NEW(d->resiliency->arena, struct config_retry);
     *kept = retry;
     fl_map_set(&d->resiliency->retries, retry.name, kept);
@@ -321,9 +323,10 @@ static enum fl_err read_trip(struct decoder *d, const struct config_node *node, 
     if (config_trip_parse(text, d->resiliency->arena, trip, &cause) == FL_OK)
         return FL_OK;
     char place[CONFIG_PLACE_TEXT];
-    return fl_error_set(d->error, FL_ERR_INVALID, FL_CLASS_REJECT, "%s: %s: found \"%.*s\": %s",
+    return fl_error_set(d->error, FL_ERR_INVALID, FL_CLASS_REJECT, "%s: %s: found \"%.*s%s\": %s",
                         config_field_place(node, node->line, place), path,
-                        (int)(text.len > 100 ? 100 : text.len), text.data, cause.text);
+                        (int)(text.len > 100 ? 100 : text.len), text.data,
+                        text.len > 100 ? "…" : "", cause.text);
 }
 
 static enum fl_err read_breaker(struct decoder *d, const struct breaker *from, const char *path,
@@ -467,8 +470,26 @@ struct document {
 static const struct config_field document_fields[] = {
     CONFIG_RESOURCE_HEAD_FIELDS(document, head),
     FIELD(document, spec, "spec", CONFIG_FIELD_MAP),
+    {"policies", CONFIG_FIELD_KNOWN, 0},
+    {"targets", CONFIG_FIELD_KNOWN, 0},
     {NULL},
 };
+
+/* Some examples show them beside the spec, where nobody reads them. */
+static enum fl_err doubt_place(const struct config_reader *reader, const struct config_node *root,
+                               struct fl_error *error)
+{
+    static const char *const names[] = {"policies", "targets"};
+    enum fl_err err = FL_OK;
+    for (size_t i = 0; i < 2 && err == FL_OK; i++) {
+        const struct config_node *node = config_node_find(root, names[i]);
+        if (node)
+            err = config_field_doubt(reader, error,
+                                     "%s:%u: \"%s\" has no effect beside spec; it belongs below it",
+                                     root->file, node->line, names[i]);
+    }
+    return err;
+}
 
 static enum fl_err decode_policies(struct decoder *d, const struct config_node *node)
 {
@@ -518,6 +539,8 @@ enum fl_err config_resiliency_decode(struct config_resiliency *resiliency,
     d.reader = (struct config_reader){
         .arena = resiliency->arena, .notes = notes, .scope = SCOPE, .is_strict = is_strict};
     enum fl_err err = config_fields_read(&d.reader, root, "", document_fields, &document, error);
+    if (err == FL_OK)
+        err = doubt_place(&d.reader, root, error);
     if (err == FL_OK)
         err = config_resource_head_read(&d.reader, root, &document.head, error);
     if (err != FL_OK)

@@ -337,11 +337,11 @@ static enum fl_err doubt_version(struct config_loader *l, const struct config_no
     print_versions(kind, versions, sizeof versions);
     if (api_version.len == 0)
         return config_field_doubt(&reader, l->error,
-                                  "%s:%u: apiVersion is missing; accepted for a %s: %s; the "
+                                  "%s:%u: apiVersion is missing; accepted for kind %s: %s; the "
                                   "document is skipped",
                                   root->file, line_of(root, "apiVersion"), kind, versions);
     return config_field_doubt(&reader, l->error,
-                              "%s:%u: apiVersion: found \"%.*s\"; accepted for a %s: %s; the "
+                              "%s:%u: apiVersion: found \"%.*s\"; accepted for kind %s: %s; the "
                               "document is skipped",
                               root->file, line_of(root, "apiVersion"), FL_SLICE_ARG(api_version),
                               kind, versions);

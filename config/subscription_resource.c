@@ -138,6 +138,7 @@ static enum fl_err read_rule(const struct place *place, const struct config_node
     enum fl_err err = config_fields_read(place->reader, node, path, rule_fields, rule, error);
     if (err == FL_OK)
         rule->call = config_path_clean(rule->path, place->reader->arena);
+    rule->line = node->line;
     return err;
 }
 
@@ -167,12 +168,30 @@ static enum fl_err read_rules(const struct place *place, const struct spec *spec
     return FL_OK;
 }
 
+/* daprd replaces a negative number without a word. */
+static enum fl_err doubt_bulk(const struct place *place, const struct config_node *node,
+                              const char *path, const struct config_bulk *bulk,
+                              struct fl_error *error)
+{
+    bool is_count = bulk->max_messages < 0;
+    const char *field = is_count ? "maxMessagesCount" : "maxAwaitDurationMs";
+    const struct config_node *at = config_node_find(node, field);
+    char text[CONFIG_PLACE_TEXT];
+    return config_field_doubt(place->reader, error,
+                              "%s: %s.%s: found %d; accepted: a positive integer; %d is used",
+                              config_field_place(at, at->line, text), path, field,
+                              is_count ? bulk->max_messages : bulk->max_await_ms,
+                              is_count ? CONFIG_BULK_MESSAGES : CONFIG_BULK_AWAIT_MS);
+}
+
 static enum fl_err read_bulk(const struct place *place, const struct spec *spec,
                              struct config_bulk *bulk, struct fl_error *error)
 {
     char path[128];
     snprintf(path, sizeof path, "%s.bulkSubscribe", place->path);
     enum fl_err err = config_fields_read(place->reader, spec->bulk, path, bulk_fields, bulk, error);
+    if (err == FL_OK && (bulk->max_messages < 0 || bulk->max_await_ms < 0))
+        err = doubt_bulk(place, spec->bulk, path, bulk, error);
     if (bulk->max_messages <= 0)
         bulk->max_messages = CONFIG_BULK_MESSAGES;
     if (bulk->max_await_ms <= 0)
@@ -244,11 +263,13 @@ static enum fl_err doubt_rules(const struct place *place, const struct config_no
         return doubt_field(place, root, is_v1 ? "route" : "routes",
                            "is missing or empty: every message of the topic is dropped", error);
     for (size_t i = 0; i < subscription->rule_count; i++) {
-        char what[120];
-        if (subscription->rules[i].path.len)
+        const struct config_rule *rule = &subscription->rules[i];
+        if (rule->path.len)
             continue;
-        snprintf(what, sizeof what, "has no path in rule %zu: its messages are sent to \"/\"", i);
-        enum fl_err err = doubt_field(place, root, "routes", what, error);
+        enum fl_err err = config_field_doubt(
+            place->reader, error,
+            "%s:%u: spec.routes.rules[%zu]: path is missing or empty: \"/\" is called", root->file,
+            rule->line, i);
         if (err != FL_OK)
             return err;
     }

@@ -20,6 +20,7 @@ struct config_rule {
     struct fl_slice match; /* empty or blank: always */
     struct fl_slice path;  /* as given, for metadata; may be empty */
     struct fl_slice call;  /* cleaned, begins with '/': what to POST to */
+    uint32_t line;         /* 0: unknown, or the default */
 };
 
 struct config_bulk {

@@ -214,6 +214,20 @@ static enum fl_err compile_level(struct compiler *c, int level, enum type *type)
     return err;
 }
 
+static enum fl_err fail_operator(struct compiler *c)
+{
+    size_t len = 1;
+    while (len < c->rest.len && len < 20 && is_word_byte(c->rest.data[len - 1]) &&
+           is_word_byte(c->rest.data[len]))
+        len++;
+    size_t whole = fl_utf8_sequence(c->rest);
+    return fl_error_set(
+        c->error, FL_ERR_INVALID, FL_CLASS_REJECT,
+        "column %zu: found \"%.*s\" where an operator belongs; accepted: + - * / %% "
+        "== != < <= > >= && ||",
+        c->length - c->rest.len + 1, (int)(whole > len ? whole : len), c->rest.data);
+}
+
 enum fl_err config_trip_parse(struct fl_slice text, struct fl_arena *arena,
                               struct config_trip *trip, struct fl_error *error)
 {
@@ -224,8 +238,7 @@ enum fl_err config_trip_parse(struct fl_slice text, struct fl_arena *arena,
         return err;
     skip_space(&c);
     if (c.rest.len)
-        return fail(&c,
-                    "an operator is missing; functions and other parts of CEL are not accepted");
+        return fail_operator(&c);
     if (type != TYPE_TRUTH)
         return fail(&c, "the expression is a number; accepted: a comparison");
     trip->ops = FL_ARENA_ARRAY(arena, struct config_trip_op, c.count);

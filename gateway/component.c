@@ -248,6 +248,8 @@ static enum fl_err open_connector(struct gw_component *component, const struct c
     net_timer_start(gateway->loop, &component->init_timer,
                     net_loop_now_ms(gateway->loop) + config->init_timeout_ms);
     enum fl_err err = type->open(connector, error);
+    if (err == FL_ERR_NOT_FOUND) /* means an unknown type to those who called */
+        err = error->code = FL_ERR_SYSTEM;
     if (err) {
         net_timer_stop(gateway->loop, &component->init_timer);
         FL_FREE(component->connector);

@@ -3,6 +3,7 @@
 
 #include "base/log.h"
 #include "config/scopes.h"
+#include "config/spelling.h"
 #include "connectors/registry.h"
 
 const struct config_option gw_pubsub_options[] = {
@@ -36,6 +37,18 @@ struct fl_slice gw_component_consumer_id(const struct config_component *config,
     return given.len ? given : app_id;
 }
 
+static enum fl_err refuse_direction(const struct config_component *config, struct fl_slice found,
+                                    struct fl_error *error)
+{
+    static const char *const sides[] = {"input", "output"};
+    const char *near = config_spelling_nearest(found, sides, 2);
+    return fl_error_set(error, FL_ERR_INVALID, FL_CLASS_FATAL,
+                        "%s:%u: %s: direction: found \"%.*s\"; accepted: input, output%s%s%s",
+                        config->file, config_component_find(config, "direction")->line,
+                        config->log_name.data, (int)(found.len > 80 ? 80 : found.len), found.data,
+                        near ? "; the nearest is \"" : "", near ? near : "", near ? "\"" : "");
+}
+
 /* Which sides are used: those named, or both, as far as the connector has them. */
 static enum fl_err choose_sides(const struct gw_component_setting *how,
                                 const struct connector_type *type,
@@ -46,9 +59,7 @@ static enum fl_err choose_sides(const struct gw_component_setting *how,
     for (size_t i = 0; i < given->count; i++) {
         bool is_input = fl_slice_eq_nocase(given->items[i], FL_SLICE_LIT("input"));
         if (!is_input && !fl_slice_eq_nocase(given->items[i], FL_SLICE_LIT("output")))
-            return fl_error_set(error, FL_ERR_INVALID, FL_CLASS_FATAL,
-                                "%s: direction: '%.*s' is neither input nor output",
-                                how->config->log_name.data, FL_SLICE_ARG(given->items[i]));
+            return refuse_direction(how->config, given->items[i], error);
         if (is_input)
             wants_input = binding->skips_probe = true;
         else
@@ -84,6 +95,34 @@ static enum fl_err bind(const struct gw_component_setting *how, const struct con
     return err;
 }
 
+/* The line of the setting that a connector's text begins with, as in "schedule: found …"; else that
+ * of the component. */
+static uint32_t line_of(const struct config_component *config, const char *text)
+{
+    char name[64];
+    size_t len = strcspn(text, ": ");
+    if (len == 0 || len >= sizeof name)
+        return config->line;
+    memcpy(name, text, len);
+    name[len] = '\0';
+    const struct config_value *value = config_component_find(config, name);
+    return value ? value->line : config->line;
+}
+
+/* A connector does not know files; and that it misses something says nothing about its type, which
+ * FL_ERR_NOT_FOUND would. */
+static enum fl_err check_own(const struct config_component *config,
+                             const struct gw_component_settings *settings, struct fl_error *error)
+{
+    struct fl_error cause;
+    enum fl_err err = settings->type->check(settings->own, &cause);
+    if (!err)
+        return FL_OK;
+    return fl_error_set(error, err == FL_ERR_NOT_FOUND ? FL_ERR_INVALID : err, cause.class,
+                        "%s:%u: %s: %s", config->file, line_of(config, cause.text),
+                        config->log_name.data, cause.text);
+}
+
 enum fl_err gw_component_read_settings(const struct gw_component_setting *how,
                                        struct gw_component_settings *settings,
                                        struct fl_error *error)
@@ -93,13 +132,15 @@ enum fl_err gw_component_read_settings(const struct gw_component_setting *how,
     struct config_bind bind_how = {.owner = config->log_name.data,
                                    .arena = how->arena,
                                    .notes = how->notes,
-                                   .is_strict = how->is_strict};
+                                   .is_strict = how->is_strict,
+                                   .file = config->file,
+                                   .line = config->line};
     enum fl_err err =
         connector_registry_find(how->registry, config->type, config->version, &read.type, error);
     if (!err)
         err = bind(how, &bind_how, &read, error);
     if (!err && read.type->check)
-        err = read.type->check(read.own, error);
+        err = check_own(config, &read, error);
     if (err)
         return err;
     read.traits = read.type->traits;

@@ -62,13 +62,19 @@ static enum fl_err make_routes(struct gw_subscription *subscription, struct fl_e
 {
     const struct config_subscription *config = subscription->config;
     struct route_rule *rules = fl_alloc(sizeof *rules * (config->rule_count + 1));
+    struct fl_error cause;
     for (size_t i = 0; i < config->rule_count; i++)
         rules[i] = (struct route_rule){config->rules[i].match, config->rules[i].call};
     enum fl_err err =
-        route_table_new(rules, config->rule_count, FL_SLICE_NULL, &subscription->routes, error);
+        route_table_new(rules, config->rule_count, FL_SLICE_NULL, &subscription->routes, &cause);
     fl_free(rules);
-    if (err)
+    if (err && config->file)
+        return fl_error_set(error, err, cause.class, "%s:%u: Subscription \"%.*s\": %s",
+                            config->file, config->line, FL_SLICE_ARG(config->name), cause.text);
+    if (err) {
+        *error = cause;
         return err;
+    }
     subscription->way_count = subscription->routes->count;
     subscription->ways = fl_zalloc(sizeof *subscription->ways * (subscription->way_count + 1));
     for (size_t i = 0; i < subscription->way_count; i++) {

@@ -170,7 +170,8 @@ static const struct broken documents[] = {
     {RESILIENCY, true, HEAD "spec: {targets: {components: {c: {inbond: {}}}}}\n",
      "f.yaml:2: spec.targets.components.c: \"inbond\" is not a known field; the nearest known one "
      "is \"inbound\""},
-    {RESILIENCY, true, HEAD "targets: {}\n", "f.yaml:2: \"targets\" is not a known field"},
+    {RESILIENCY, true, HEAD "targets: {}\n",
+     "f.yaml:2: \"targets\" has no effect beside spec; it belongs below it"},
     {CONFIGURATION, false, "spec: [\n",
      "f.yaml:2:1: did not find expected node content while parsing a flow node"},
     {CONFIGURATION, false, "spec: {}\nspec: {}\n",
@@ -185,7 +186,7 @@ static const struct broken documents[] = {
     {CONFIGURATION, false, "spec: {features: [x]}\n",
      "f.yaml:1: spec.features[0]: found string \"x\"; accepted: a map"},
     {CONFIGURATION, false, "spec: {tracing: {otel: {endpointAddress: 'o:1', protocol: tcp}}}\n",
-     "invalid protocol tcp provided for Otel endpoint (accepted: http, grpc)"},
+     "invalid protocol tcp provided for Otel endpoint (f.yaml:1: accepted: http, grpc)"},
     {CONFIGURATION, false, "spec: {accessControl: {policies: [{appId: a}, {namespace: n}]}}\n",
      "invalid access control spec. missing trustdomain for apps: [a ], missing namespace for apps: "
      "[a], missing app name on at least one of the app policies: true"},

@@ -153,7 +153,8 @@ static void later_resources_win_and_built_ins_are_protected(void **state)
     assert_int_equal(
         config_resiliency_retry(&f.resiliency, "DaprBuiltInServiceRetries")->max_retries, 3);
     assert_string_equal(f.notes.last->text, "Attempted override of DaprBuiltInServiceRetries did "
-                                            "not meet minimum retry count, resetting to 3.");
+                                            "not meet minimum retry count, resetting to 3. "
+                                            "(r.yaml:3)");
     assert_null(config_resiliency_retry(&f.resiliency, "none"));
     end(&f);
 }
@@ -248,18 +249,18 @@ static void other_expressions_are_refused_with_a_reason(void **state)
          "column 1: found \"request\"; accepted: requests, totalSuccesses, totalFailures, "
          "consecutiveSuccesses, consecutiveFailures, integers; the nearest is \"requests\""},
         {"(requests > 1", "column 14: a closing parenthesis is missing"},
-        {"requests > 1 requests",
-         "column 14: an operator is missing; functions and other parts of CEL are not accepted"},
-        {"requests > 1.5",
-         "column 13: an operator is missing; functions and other parts of CEL are not accepted"},
+        {"requests > 1 requests", "column 14: found \"requests\" where an operator belongs; "
+                                  "accepted: + - * / % == != < <= > >= && ||"},
+        {"requests > 1.5", "column 13: found \".\" where an operator belongs; accepted: + - * / % "
+                           "== != < <= > >= && ||"},
         {"requests > 1 > 0",
          "column 17: a number stands where a comparison belongs, or the other way round"},
         {"requests && true",
          "column 17: a number stands where a comparison belongs, or the other way round"},
         {"!requests", "column 10: \"!\" takes a comparison"},
         {"-true == 1", "column 6: \"-\" takes a number"},
-        {"requests = 1",
-         "column 10: an operator is missing; functions and other parts of CEL are not accepted"},
+        {"requests = 1", "column 10: found \"=\" where an operator belongs; accepted: + - * / % == "
+                         "!= < <= > >= && ||"},
         {"99999999999999999999 > 1",
          "column 1: found \"99999999999999999999\"; accepted: requests, totalSuccesses, "
          "totalFailures, consecutiveSuccesses, consecutiveFailures, integers"},

@@ -141,8 +141,9 @@ static void what_cannot_be_read_is_skipped_with_a_warning(void **state)
     assert_true(tells(&f, "the document: found string \"just text\"; accepted: a map with"));
     assert_true(tells(&f, "g.yaml:2: kind: found \"Componnent\"; the nearest known one is "
                           "\"Component\"; the document is skipped"));
-    assert_true(tells(&f, "h.yaml:1: apiVersion: found \"dapr.io/v2\"; accepted for a Component: "
-                          "dapr.io/v1alpha1; the document is skipped"));
+    assert_true(tells(&f,
+                      "h.yaml:1: apiVersion: found \"dapr.io/v2\"; accepted for kind Component: "
+                      "dapr.io/v1alpha1; the document is skipped"));
     assert_true(tells(&f, "A non-YAML Component file i.txt was detected, it will not be loaded"));
     assert_false(tells(&f, "Deployment"));
     config_resources_fini(&f.resources);
