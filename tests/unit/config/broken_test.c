@@ -189,7 +189,7 @@ static const struct broken documents[] = {
      "invalid protocol tcp provided for Otel endpoint (f.yaml:1: accepted: http, grpc)"},
     {CONFIGURATION, false, "spec: {accessControl: {policies: [{appId: a}, {namespace: n}]}}\n",
      "invalid access control spec. missing trustdomain for apps: [a ], missing namespace for apps: "
-     "[a], missing app name on at least one of the app policies: true"},
+     "[a], missing app name on at least one of the app policies: true (f.yaml:1)"},
     {CONFIGURATION, false, "spec: {secrets: {scopes: [{storeName: s, defaultAccess: some}]}}\n",
      "f.yaml:1: spec.secrets.scopes[].defaultAccess: found string \"some\"; accepted: allow, deny"},
     {CONFIGURATION, false, "spec: {secrets: {scopes: [{storeName: s}, {storeName: s}]}}\n",
