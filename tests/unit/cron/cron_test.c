@@ -230,6 +230,19 @@ static void closing_waits_for_what_is_unsettled_until_the_deadline(void **state)
     end(fake);
 }
 
+static void closing_cannot_be_put_off(void **state)
+{
+    struct fake_gateway *fake = open_fine("@every 1ms");
+    struct fake_subscription *subscription = subscribe(fake);
+    (void)state;
+    fake_window(subscription, 1, WIDE_BYTES);
+    assert_true(fake_wait_deliveries(subscription, 1));
+    fake_close(fake, 1);
+    fake_close(fake, 1000 * PATIENCE_MS);
+    assert_true(fake_wait_closed(fake));
+    end(fake);
+}
+
 static void closing_ends_with_the_last_settlement(void **state)
 {
     struct fake_gateway *fake = open_fine("@every 1ms");
@@ -266,6 +279,7 @@ int main(void)
         cmocka_unit_test(repetitions_begin_again_with_each_subscription),
         cmocka_unit_test(readers_have_ticks_and_windows_of_their_own),
         cmocka_unit_test(closing_waits_for_what_is_unsettled_until_the_deadline),
+        cmocka_unit_test(closing_cannot_be_put_off),
         cmocka_unit_test(closing_ends_with_the_last_settlement),
         cmocka_unit_test(a_schedule_that_never_fits_waits_in_silence),
     };

@@ -269,6 +269,7 @@ static void a_clock_set_back_a_little_repeats_no_tick(void **state)
     begin(&f);
     assert_int_equal(ticks_within(&f, 30 * SECOND_NS), 1);
     f.now.wall_ns -= 60 * SECOND_NS; /* 12:00:00 again */
+    look(&f);
     assert_int_equal(ticks_within(&f, 2 * MINUTE_NS - 1), 0);
     assert_int_equal(ticks_within(&f, 1), 1); /* 12:02:00 */
     end(&f);
@@ -282,6 +283,7 @@ static void a_clock_that_is_set_back_again_and_again_gives_no_storm(void **state
     for (int i = 0; i < 1000; i++) {
         run(&f, SECOND_NS);
         f.now.wall_ns -= SECOND_NS; /* the minute begins every second */
+        look(&f);
     }
     assert_int_equal(f.ticks, 1);
     end(&f);

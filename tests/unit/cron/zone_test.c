@@ -341,7 +341,8 @@ static void append_block(struct fl_buffer *file, const struct shape *shape, bool
         append_u32(file, (uint32_t)(i ? shape->offset_s : 600));
         fl_buffer_append(file, "\0\0", 2);
     }
-    fl_buffer_append(file, "AAA\0", 4);
+    /* Names that would pass for an offset, were they taken for a third type. */
+    fl_buffer_append(file, "\0\0\1\0", 4);
     for (uint32_t i = 0; i < shape->leaps; i++) {
         append_time(file, 0, is_long);
         append_u32(file, 1);
