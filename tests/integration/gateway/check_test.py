@@ -165,6 +165,14 @@ class Check(Command):
             'r/a.yaml:15: error: Subscription "s": startFrom: found "earliest"; accepted: nothing',
             'r/b.yaml:1: error: Subscription "t": rule 1, match event.type =')
 
+    def test_what_a_connectors_own_check_finds_has_a_place(self):
+        self.write("r/a.yaml", component(), component("tick", "bindings.cron", schedule="at noon",
+                                                      direction="sideways"))
+        status, lines, _ = self.check("r")
+        self.assertEqual(status, 1)
+        self.assertTrue(lines[0].startswith("r/a.yaml:"), lines)
+        self.assertIn("error: tick (bindings.cron/v1): schedule: ", lines[0])
+
     def test_other_building_blocks_are_noted_and_fine(self):
         self.write("r/a.yaml", component(), component("store", "state.redis"))
         status, lines, _ = self.check("--strict", "r")

@@ -98,6 +98,17 @@ class State(Story):
                          ("pubsub", "trip", "open"))
         self.assertGreater(int(breaker["half_open_in_ms"]), 0)
 
+    def test_input_bindings(self):
+        tick = component("tick", "bindings.cron", schedule="@every 100s")
+        quiet = component("quiet", "bindings.cron", schedule="@every 100s", route="no")
+        app = self.app(on_event=lambda request: answer(404) if request.path == "/no" else OK)
+        lines = self.dump(self.gateway(app=app, documents=(tick, quiet)))
+        read = self.line(lines, "input binding binding=tick ")
+        self.assertEqual((read["path"], read["wanted"], read["state"], read["unsettled"]),
+                         ("/tick", "true", "reading", "0"))
+        refused = self.line(lines, "input binding binding=quiet ")
+        self.assertEqual((refused["wanted"], refused["state"]), ("false", "idle"))
+
     def test_names_cannot_look_like_other_words(self):
         app = self.app(subscription("t' state=active", route="/t"))
         lines = self.dump(self.gateway(app=app))
