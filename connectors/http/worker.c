@@ -26,6 +26,8 @@ static int on_socket(CURL *easy, curl_socket_t fd, int what, void *context, void
     (void)easy, (void)unused;
     struct cn_http_worker *worker = context;
     struct epoll_event event = {.data.fd = fd};
+    /* One that libcurl has closed before it says so may be somebody else's by now; it is not in
+     * here, and nothing happens. */
     if (what == CURL_POLL_REMOVE) {
         epoll_ctl(worker->epoll_fd, EPOLL_CTL_DEL, fd, NULL);
         return 0;

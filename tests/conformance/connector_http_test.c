@@ -1,30 +1,31 @@
 /* bindings.http against the binding suite.
  *
- * Its peer is a server of this program: a thread for each connection, which answers every request
- * alike, and none while it is stalled.
+ * Its peer is a server in a process of its own, whose descriptors are no business of this one: a
+ * thread for each connection, which answers every request alike, and none while it is stalled.
  */
 #include "connectors/http/http.h"
 
 #include <arpa/inet.h>
 #include <pthread.h>
+#include <signal.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
 #include <sys/socket.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "tests/conformance/binding_suite.c"
 #include "tests/conformance/fake_gateway.c"
 
+/* Shared by the two processes. */
 struct server {
-    int listener;
-    char url[64];
     pthread_mutex_t lock;
     pthread_cond_t resumed;
     bool is_stalled;
 };
 
-static struct server server = {
-    .lock = PTHREAD_MUTEX_INITIALIZER,
-    .resumed = PTHREAD_COND_INITIALIZER,
-};
+static struct server *server;
+static int listener;
 
 static size_t body_length(const char *head)
 {
@@ -50,10 +51,10 @@ static bool read_request(int fd, char *text, size_t room)
 
 static void wait_while_stalled(void)
 {
-    pthread_mutex_lock(&server.lock);
-    while (server.is_stalled)
-        pthread_cond_wait(&server.resumed, &server.lock);
-    pthread_mutex_unlock(&server.lock);
+    pthread_mutex_lock(&server->lock);
+    while (server->is_stalled)
+        pthread_cond_wait(&server->resumed, &server->lock);
+    pthread_mutex_unlock(&server->lock);
 }
 
 static void *serve(void *argument)
@@ -71,39 +72,65 @@ static void *serve(void *argument)
     return NULL;
 }
 
-static void *accept_all(void *argument)
+static void accept_all(void)
 {
-    (void)argument;
     for (;;) {
         pthread_t thread;
-        int fd = accept(server.listener, NULL, NULL);
+        int fd = accept(listener, NULL, NULL);
         if (fd >= 0 && pthread_create(&thread, NULL, serve, (void *)(intptr_t)fd) == 0)
             pthread_detach(thread);
     }
-    return NULL;
 }
 
-static bool start_server(void)
+static bool listen_somewhere(char *url, size_t room)
 {
     struct sockaddr_in address = {.sin_family = AF_INET};
     socklen_t len = sizeof address;
-    pthread_t thread;
     address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-    server.listener = socket(AF_INET, SOCK_STREAM, 0);
-    if (bind(server.listener, (struct sockaddr *)&address, sizeof address) != 0 ||
-        listen(server.listener, 1024) != 0 ||
-        getsockname(server.listener, (struct sockaddr *)&address, &len) != 0)
+    listener = socket(AF_INET, SOCK_STREAM, 0);
+    if (bind(listener, (struct sockaddr *)&address, sizeof address) != 0 ||
+        listen(listener, 1024) != 0 ||
+        getsockname(listener, (struct sockaddr *)&address, &len) != 0)
         return false;
-    snprintf(server.url, sizeof server.url, "http://127.0.0.1:%d", ntohs(address.sin_port));
-    return pthread_create(&thread, NULL, accept_all, NULL) == 0 && pthread_detach(thread) == 0;
+    snprintf(url, room, "http://127.0.0.1:%d", ntohs(address.sin_port));
+    return true;
+}
+
+static bool share_server(void)
+{
+    pthread_mutexattr_t of_lock;
+    pthread_condattr_t of_condition;
+    server = mmap(NULL, sizeof *server, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    if (server == MAP_FAILED)
+        return false;
+    pthread_mutexattr_init(&of_lock);
+    pthread_mutexattr_setpshared(&of_lock, PTHREAD_PROCESS_SHARED);
+    pthread_condattr_init(&of_condition);
+    pthread_condattr_setpshared(&of_condition, PTHREAD_PROCESS_SHARED);
+    return pthread_mutex_init(&server->lock, &of_lock) == 0 &&
+           pthread_cond_init(&server->resumed, &of_condition) == 0;
+}
+
+/* The server's process, which ends with this one in any case; -1: there is none. */
+static pid_t start_server(char *url, size_t room)
+{
+    if (!share_server() || !listen_somewhere(url, room))
+        return -1;
+    pid_t pid = fork();
+    if (pid == 0) {
+        prctl(PR_SET_PDEATHSIG, SIGKILL);
+        accept_all();
+    }
+    close(listener);
+    return pid;
 }
 
 static void set_stalled(bool is_stalled)
 {
-    pthread_mutex_lock(&server.lock);
-    server.is_stalled = is_stalled;
-    pthread_cond_broadcast(&server.resumed);
-    pthread_mutex_unlock(&server.lock);
+    pthread_mutex_lock(&server->lock);
+    server->is_stalled = is_stalled;
+    pthread_cond_broadcast(&server->resumed);
+    pthread_mutex_unlock(&server->lock);
 }
 
 static void stall(struct binding_subject *subject)
@@ -134,11 +161,13 @@ static const struct binding_sample samples[] = {
 
 int main(void)
 {
+    char url[64];
     setenv("no_proxy", "*", 1);
-    if (!start_server())
+    pid_t pid = start_server(url, sizeof url);
+    if (pid < 0)
         return 1;
     const struct config_value values[] = {
-        {.name = FL_SLICE_LIT("url"), .value = fl_slice_str(server.url)},
+        {.name = FL_SLICE_LIT("url"), .value = fl_slice_str(url)},
     };
     struct binding_subject subject = {
         .name = "http",
@@ -151,5 +180,8 @@ int main(void)
         .stall = stall,
         .resume = resume,
     };
-    return binding_suite_run(&subject);
+    int failed = binding_suite_run(&subject);
+    kill(pid, SIGKILL);
+    waitpid(pid, NULL, 0);
+    return failed;
 }

@@ -404,6 +404,12 @@ class Requests(HttpStory):
         self.assertEqual(got.status, 200)
         self.assertEqual(len(self.up.requests[-1].body), 3 * MIB + 2)
 
+    def test_a_proxy_of_the_environment_is_used(self):
+        gateway = self.web(self.up, url="http://host.invalid/a",
+                           env={"http_proxy": self.up.url, "no_proxy": ""})
+        self.assertEqual(call(gateway, path="b").status, 200)
+        self.assertEqual(self.up.requests[-1].target, "http://host.invalid/a/b")
+
     def test_schemes_that_are_not_http_are_refused(self):
         for url, text in (("ftp://h/x", 'unsupported protocol scheme "ftp"'),
                           ("h/x", 'Get "h/x": unsupported protocol scheme ""'),
