@@ -428,6 +428,7 @@ class Bounds(Inputs):
         app = self.app(on_event=by_method(post=lambda request: held.wait() and OK))
         gateway = self.inputs(app=app, documents=[binding(window="5")])
         self.order(gateway, count=20)
+        self.assertEqual(self.heard(gateway, "window .*"), ["window 5 16777216"])
         gateway.wait_for(lambda: app.handling == 5, "the window is full")
         held.set()
         self.wait_heard(gateway, "settle .*", 20)
@@ -674,6 +675,31 @@ class Health(Inputs):
         self.assertEqual(len(self.heard(gateway, "subscribe")), 4)
         self.assertEqual(gateway.log().count("cannot read from input binding tick "
                                              "(bindings.story/v1): the story says no"), 2)
+        self.assertIn("reading from input binding tick (bindings.story/v1)", gateway.log())
+
+    def test_a_breaker_forgets_a_trial_without_a_verdict(self):
+        held, status = self.hold(), [500]
+
+        def on_post(request):
+            return held.wait() and answer(status[0]) if len(app.got()) == 2 else answer(status[0])
+        policy = inbound({"circuitBreakers": {"trips": {"maxRequests": 1, "timeout": "200ms",
+                                                        "trip": "consecutiveFailures > 0"}}},
+                         circuitBreaker="trips")
+        app, gateway = self.checked(by_method(post=on_post), binding(), policy)
+
+        def emit_until(claim, what):
+            def emitted_and_so():
+                self.order(gateway)
+                return claim()
+            gateway.wait_for(emitted_and_so, what)
+        emit_until(lambda: len(app.got()) == 2, "the trial of an open breaker")
+        self.turn(app, gateway, 500)
+        held.set()
+        self.wait_heard(gateway, "left")
+        status[0] = 200
+        self.turn(app, gateway, 200)
+        emit_until(lambda: any("accepted" in line for line in self.settled(gateway)),
+                   "another trial")
 
 
 class Ends(Inputs):
