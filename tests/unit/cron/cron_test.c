@@ -222,7 +222,7 @@ static void closing_waits_for_what_is_unsettled_until_the_deadline(void **state)
     (void)state;
     fake_window(subscription, 1, WIDE_BYTES);
     assert_true(fake_wait_deliveries(subscription, 1));
-    fake_close(fake, PATIENCE_MS);
+    fake_close(fake, 1000 * PATIENCE_MS);
     fake_run_quietly(fake, QUIET_MS);
     assert_int_equal(fake->closed, 0);
     fake_close(fake, 1); /* brings the deadline forward */
