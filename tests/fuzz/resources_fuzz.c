@@ -28,8 +28,8 @@ static void check_component(const struct config_node *root, bool is_strict, stru
         return;
     FL_ASSERT(component.name.len > 0 && component.init_timeout_ms > 0);
     const struct config_resolve how = {.identity = &identity, .arena = arena, .notes = notes};
-    config_components_resolve(&how, &component, 1);
-    if (component.standing != CONFIG_SOUND)
+    const struct config_secrets no_stores = {0};
+    if (config_component_resolve(&how, &no_stores, &component, &error) != FL_OK)
         return;
     for (size_t i = 0; i < component.metadata_count; i++)
         FL_ASSERT(component.metadata[i].value.data != NULL);
