@@ -147,6 +147,8 @@ static enum fl_err decode_entry(const struct config_reader *reader, const struct
         err = decode_value(reader, path, &entry, value, secret, error);
     if (err == FL_OK)
         err = config_fields_read(reader, entry.secret, secret_path, secret_fields, secret, error);
+    if (err == FL_OK)
+        err = config_field_end(reader, err, error);
     if (err == FL_OK && entry.name.len == 0)
         err = config_field_doubt(reader, error,
                                  "%s:%u: %s: name is missing or empty; the entry has no effect",
@@ -167,6 +169,7 @@ static enum fl_err decode_metadata(const struct config_reader *reader,
         struct config_value *value = &component->metadata[kept];
         enum fl_err err =
             decode_entry(reader, list->list.items[i], i, value, &component->secrets[kept], error);
+        err = config_field_keep(reader, err, error);
         if (err != FL_OK)
             return err;
         kept += value->name.len > 0;
@@ -221,6 +224,7 @@ static enum fl_err decode(const struct config_reader *reader, const struct confi
         err = config_fields_read(reader, document.auth, "auth", auth_fields, &auth, error);
     if (err == FL_OK)
         err = decode_metadata(reader, spec.metadata, component, error);
+    err = config_field_end(reader, err, error);
     if (err == FL_OK)
         err = doubt_timeout(reader, root, spec.init_timeout, error);
     if (err != FL_OK)
@@ -245,8 +249,12 @@ enum fl_err config_component_decode(const struct config_node *root, struct fl_ar
                                     struct config_notes *notes, bool is_strict,
                                     struct config_component *component, struct fl_error *error)
 {
-    struct config_reader reader = {
-        .arena = arena, .notes = notes, .scope = SCOPE, .is_strict = is_strict};
+    bool has_failed = false;
+    struct config_reader reader = {.arena = arena,
+                                   .notes = notes,
+                                   .scope = SCOPE,
+                                   .is_strict = is_strict,
+                                   .has_failed = &has_failed};
     struct config_component got = {0};
     enum fl_err err = decode(&reader, root, &got, error);
     if (err == FL_OK)

@@ -265,10 +265,12 @@ enum fl_err config_configuration_apply(struct fl_slice text, const char *file, b
     struct fl_arena scratch = {0};
     struct fl_slice expanded;
     struct config_node *root;
+    bool has_failed = false;
     a.reader = (struct config_reader){.arena = arena,
                                       .notes = notes,
                                       .scope = CONFIG_CONFIGURATION_SCOPE,
-                                      .is_strict = is_strict};
+                                      .is_strict = is_strict,
+                                      .has_failed = &has_failed};
     enum fl_err err = config_yaml_expand_env(text, file, notes, &scratch, &expanded);
     if (err != FL_OK)
         (void)fl_error_set(error, err, FL_CLASS_REJECT,
@@ -284,6 +286,7 @@ enum fl_err config_configuration_apply(struct fl_slice text, const char *file, b
         err = apply_spec(&a, document.spec);
     if (err == FL_OK)
         err = check_rest(&a, expanded, file);
+    err = config_field_end(&a.reader, err, error);
     fl_arena_fini(&scratch);
     if (err == FL_OK)
         *configuration = copy;
@@ -305,7 +308,7 @@ static enum fl_err load_file(struct fl_slice path, bool is_strict, struct fl_are
     fl_arena_fini(&scratch);
     if (err == FL_OK)
         return FL_OK;
-    bool is_complete = cause.code == FL_ERR_REFUSED;
+    bool is_complete = cause.code == FL_ERR_REFUSED || cause.text[0] == '\0';
     return fl_error_set(error, err, FL_CLASS_FATAL, "%s%s",
                         is_complete ? "" : "error loading configuration: ", cause.text);
 }

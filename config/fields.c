@@ -62,6 +62,24 @@ enum fl_err config_field_doubt(const struct config_reader *reader, struct fl_err
     return FL_OK;
 }
 
+enum fl_err config_field_keep(const struct config_reader *reader, enum fl_err err,
+                              const struct fl_error *error)
+{
+    if (err == FL_OK || !reader->has_failed ||
+        !config_notes_keep(reader->notes, reader->scope, error))
+        return err;
+    *reader->has_failed = true;
+    return FL_OK;
+}
+
+enum fl_err config_field_end(const struct config_reader *reader, enum fl_err err,
+                             struct fl_error *error)
+{
+    if (err != FL_OK || !reader->has_failed || !*reader->has_failed)
+        return err;
+    return fl_error_set(error, FL_ERR_INVALID, FL_CLASS_REJECT, "%s", "");
+}
+
 size_t config_node_unique_pairs(const struct config_node *map, struct fl_arena *arena,
                                 struct config_node_pair **pairs)
 {
@@ -296,7 +314,7 @@ static enum fl_err read_field(const struct config_reader *reader, const struct c
                                               (char *)into + field->offset, error);
     if (err == FL_OK)
         err = doubt_repeated(reader, field, map, value, name, error);
-    return err != FL_OK && config_notes_keep(reader->notes, reader->scope, error) ? FL_OK : err;
+    return err;
 }
 
 enum fl_err config_fields_read(const struct config_reader *reader, const struct config_node *node,
@@ -309,6 +327,7 @@ enum fl_err config_fields_read(const struct config_reader *reader, const struct 
         return config_field_error(node, path, "a map", error);
     for (const struct config_field *field = fields; field->name; field++) {
         enum fl_err err = read_field(reader, field, node, path, into, error);
+        err = config_field_keep(reader, err, error);
         if (err != FL_OK)
             return err;
     }

@@ -39,10 +39,12 @@ struct config_reader {
     struct config_notes *notes; /* may be NULL */
     const char *scope;          /* of the notes */
     bool is_strict;             /* unknown fields are errors */
+    bool *has_failed; /* with notes that keep errors: set instead of ending; NULL: errors end it */
 };
 
 /* `path` names the map in messages, such as "spec.metadata[2]"; "" at the root. A NULL or null
- * node reads as an empty map. */
+ * node reads as an empty map. With
+ * `has_failed`, notes that keep errors get those of all fields. */
 enum fl_err config_fields_read(const struct config_reader *reader, const struct config_node *node,
                                const char *path, const struct config_field *fields, void *into,
                                struct fl_error *error) FL_MUST_USE;
@@ -66,6 +68,15 @@ enum fl_err config_field_error(const struct config_node *node, const char *path,
  */
 enum fl_err config_field_doubt(const struct config_reader *reader, struct fl_error *error,
                                const char *format, ...) FL_PRINTF(3, 4) FL_MUST_USE;
+
+/* What a reader does with an error of one part: it ends the reading, unless it was kept. */
+enum fl_err config_field_keep(const struct config_reader *reader, enum fl_err err,
+                              const struct fl_error *error) FL_MUST_USE;
+
+/* The end of a document: an error without a text when one was kept. What is missing in a document
+ * of which a part could not be read is not to be told. */
+enum fl_err config_field_end(const struct config_reader *reader, enum fl_err err,
+                             struct fl_error *error) FL_MUST_USE;
 
 /* The values of a map in order, each key once (the last one's value, at the place of the first). */
 size_t config_node_unique_pairs(const struct config_node *map, struct fl_arena *arena,

@@ -175,6 +175,7 @@ enum fl_err config_http_endpoint_decode(const struct config_reader *reader,
         err = check_headers(reader, spec.headers, error);
     if (err == FL_OK)
         err = check_tls(reader, spec.tls, error);
+    err = config_field_end(reader, err, error);
     if (err == FL_OK)
         err = check_base_url(reader, root, document.spec, spec.base_url, error);
     if (err == FL_OK)

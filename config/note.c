@@ -44,7 +44,8 @@ bool config_notes_keep(struct config_notes *notes, const char *scope, const stru
 {
     if (!notes || !notes->keeps_errors)
         return false;
-    config_note(notes, FL_LOG_ERROR, scope, "%s", error->text);
+    if (error->text[0])
+        config_note(notes, FL_LOG_ERROR, scope, "%s", error->text);
     return true;
 }
 

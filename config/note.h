@@ -40,7 +40,7 @@ void config_note(struct config_notes *notes, enum fl_log_level level, const char
                  const char *format, ...) FL_PRINTF(4, 5);
 
 /* True when these notes keep errors: this one is kept, and its reader goes on as if it were fine.
- */
+ * An error without a text was kept before. */
 bool config_notes_keep(struct config_notes *notes, const char *scope, const struct fl_error *error);
 
 /* Writes all of them to the log, in the order in which they were made. */

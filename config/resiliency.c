@@ -378,7 +378,7 @@ static enum fl_err decode_each(struct decoder *d, const struct config_node *map,
     for (size_t i = 0; i < count && err == FL_OK; i++) {
         char name[PATH_TEXT];
         snprintf(name, sizeof name, "%s.%.*s", path, FL_SLICE_ARG(pairs[i].key));
-        err = decode(d, &pairs[i], name);
+        err = config_field_keep(&d->reader, decode(d, &pairs[i], name), d->error);
     }
     fl_arena_fini(&scratch);
     return err;
@@ -536,8 +536,12 @@ enum fl_err config_resiliency_decode(struct config_resiliency *resiliency,
     struct decoder d = {.resiliency = resiliency, .error = error};
     struct document document = {0};
     struct spec spec = {0};
-    d.reader = (struct config_reader){
-        .arena = resiliency->arena, .notes = notes, .scope = SCOPE, .is_strict = is_strict};
+    bool has_failed = false;
+    d.reader = (struct config_reader){.arena = resiliency->arena,
+                                      .notes = notes,
+                                      .scope = SCOPE,
+                                      .is_strict = is_strict,
+                                      .has_failed = &has_failed};
     enum fl_err err = config_fields_read(&d.reader, root, "", document_fields, &document, error);
     if (err == FL_OK)
         err = doubt_place(&d.reader, root, error);
@@ -552,7 +556,7 @@ enum fl_err config_resiliency_decode(struct config_resiliency *resiliency,
         err = decode_policies(&d, spec.policies);
     if (err == FL_OK)
         err = decode_targets(&d, spec.targets);
-    return err;
+    return config_field_end(&d.reader, err, error);
 }
 
 /* --- checking --------------------------------------------------------------------------------- */

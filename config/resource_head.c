@@ -43,6 +43,8 @@ enum fl_err config_resource_head_read(const struct config_reader *reader,
     if (err != FL_OK)
         return err;
     const struct config_node *at = config_node_find(head->metadata, "name");
+    if (metadata.name.len == 0 && config_field_end(reader, FL_OK, error) != FL_OK)
+        return FL_ERR_NOT_FOUND;
     if (metadata.name.len == 0)
         return fl_error_set(error, FL_ERR_NOT_FOUND, FL_CLASS_REJECT,
                             "%s:%u: metadata.name is missing or empty", root->file, root->line);

@@ -32,6 +32,8 @@ static enum fl_err skip_document(struct config_loader *l, const char *kind,
                                  const struct fl_error *cause)
 {
     struct config_reader reader = config_loader_reader(l);
+    if (cause->text[0] == '\0') /* kept by the notes */
+        return FL_OK;
     return config_field_doubt(&reader, l->error,
                               "daprd load %s error when parsing manifests yaml resource in %s: %s",
                               kind, l->path, cause->text);
@@ -183,6 +185,8 @@ static enum fl_err on_http_endpoint(struct config_loader *l, const struct config
     struct config_reader reader = config_loader_reader(l);
     struct config_resource_head head;
     struct fl_error cause;
+    bool has_failed = false;
+    reader.has_failed = &has_failed;
     if (config_http_endpoint_decode(&reader, root, &head, &cause) != FL_OK)
         return skip_document(l, "HTTPEndpoint", &cause);
     if (!is_in_namespace(l, head.namespace) || !config_loader_is_in_scope(l, &head.scopes))

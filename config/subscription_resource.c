@@ -157,6 +157,7 @@ static enum fl_err read_rules(const struct place *place, const struct spec *spec
     subscription->rules = FL_ARENA_ARRAY(arena, struct config_rule, count + 1);
     for (size_t i = 0; i < count; i++) {
         err = read_rule(place, routes.rules->list.items[i], i, &subscription->rules[i], error);
+        err = config_field_keep(place->reader, err, error);
         if (err != FL_OK)
             return err;
     }
@@ -301,8 +302,12 @@ enum fl_err config_subscription_decode(const struct config_node *root, bool is_v
                                        bool is_strict, struct config_subscription *subscription,
                                        struct fl_error *error)
 {
-    struct config_reader reader = {
-        .arena = arena, .notes = notes, .scope = SCOPE, .is_strict = is_strict};
+    bool has_failed = false;
+    struct config_reader reader = {.arena = arena,
+                                   .notes = notes,
+                                   .scope = SCOPE,
+                                   .is_strict = is_strict,
+                                   .has_failed = &has_failed};
     struct place place = {.reader = &reader, .path = "spec"};
     struct config_subscription got = {.origin = CONFIG_DECLARED};
     struct document document = {0};
@@ -311,6 +316,7 @@ enum fl_err config_subscription_decode(const struct config_node *root, bool is_v
         err = config_resource_head_read(&reader, root, &document.head, error);
     if (err == FL_OK)
         err = read_spec(&place, document.spec, is_v1 ? v1_fields : v2_fields, &got, error);
+    err = config_field_end(&reader, err, error);
     if (err == FL_OK)
         err = doubt_sense(&place, root, &got, is_v1, error);
     if (err != FL_OK)

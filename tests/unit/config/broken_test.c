@@ -191,9 +191,11 @@ static const struct broken documents[] = {
      "invalid access control spec. missing trustdomain for apps: [a ], missing namespace for apps: "
      "[a], missing app name on at least one of the app policies: true (f.yaml:1)"},
     {CONFIGURATION, false, "spec: {secrets: {scopes: [{storeName: s, defaultAccess: some}]}}\n",
-     "f.yaml:1: spec.secrets.scopes[].defaultAccess: found string \"some\"; accepted: allow, deny"},
+     "f.yaml:1: spec.secrets.scopes[0].defaultAccess: found string \"some\"; accepted: allow, "
+     "deny"},
     {CONFIGURATION, false, "spec: {secrets: {scopes: [{storeName: s}, {storeName: s}]}}\n",
-     "f.yaml:1: spec.secrets.scopes[].storeName: found map; accepted: a store that is not listed "
+     "f.yaml:1: spec.secrets.scopes[1].storeName: found string \"s\"; accepted: a store that is "
+     "not listed "
      "before"},
     {CONFIGURATION, true, "spec: {Metrics: {}}\n",
      "f.yaml:1: spec: \"Metrics\" is not a known field; the nearest known one is \"metrics\""},
@@ -202,7 +204,7 @@ static const struct broken documents[] = {
      "is used"},
     {CONFIGURATION, true, "spec: {httpPipeline: {handlers: [{name: a, type: b}]}}\n",
      "f.yaml:1: spec.httpPipeline: middleware is not part of this version; requests do not pass "
-     "through the 1 handlers listed"},
+     "through what is listed"},
 };
 
 static void every_broken_document_says_what_is_wrong(void **state)
