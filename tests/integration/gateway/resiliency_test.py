@@ -6,6 +6,7 @@ and comes, in order where there is one, when the breaker lets it through.
 """
 import json
 import os
+import re
 import sys
 import unittest
 
@@ -456,7 +457,9 @@ class Lost(WithStory):
         self.application.held = None
         self.application.is_failing = is_failing
         held.set()
-        gateway.wait_log("changed state from half-open to " + ("open" if is_failing else "closed"))
+        changes = gateway.wait_for(lambda: (lambda all: len(all) > 2 and all)(
+            re.findall("changed state from ([a-z-]+ to [a-z-]+)", gateway.log())), "a verdict")
+        self.assertEqual(changes[2], "half-open to " + ("open" if is_failing else "closed"))
         self.application.is_failing = False
         return gateway
 
