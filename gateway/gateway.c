@@ -78,7 +78,7 @@ static void say_hello(struct gateway *gateway, const struct config_list *without
     const struct config_flags *flags = gateway->flags;
     FL_INFO(gateway->log, SCOPE, "Starting Dapr Runtime -- version %s -- commit %s", FL_VERSION,
             gw_commit());
-    FL_INFO(gateway->log, SCOPE, "Fairlead %s serves Dapr's pub/sub API", FL_VERSION);
+    FL_INFO(gateway->log, SCOPE, "Fairlead %s serves Dapr's pub/sub and bindings API", FL_VERSION);
     FL_INFO(gateway->log, SCOPE, "Log level set to: %s", fl_log_level_name(flags->log_level));
     FL_INFO(gateway->log, SCOPE, "standalone mode configured");
     FL_INFO(gateway->log, SCOPE, "app id: %.*s", FL_SLICE_ARG(flags->app_id));
