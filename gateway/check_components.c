@@ -44,6 +44,13 @@ static void check_settings(const struct config_component *config, enum gw_compon
     checked->traits = settings.traits;
 }
 
+static void add_category(const struct config_component *config, struct gw_findings *findings)
+{
+    struct fl_error error;
+    (void)gw_component_refuse_category(config, &error);
+    gw_findings_add(findings, GW_FINDING_ERROR, config->file, config->type_line, error.text);
+}
+
 static void check_one(const struct config_component *config, struct connector_registry *registry,
                       struct fl_arena *arena, struct gw_findings *findings,
                       struct gw_checked_component *checked)
@@ -63,10 +70,7 @@ static void check_one(const struct config_component *config, struct connector_re
             "local.file and local.env",
             arena);
     else
-        add(findings, GW_FINDING_ERROR, config,
-            "type: its first part is none of Dapr's; accepted: pubsub.…, bindings.…, "
-            "secretstores.…",
-            arena);
+        add_category(config, findings);
 }
 
 void gw_check_components(const struct config_resources *resources,

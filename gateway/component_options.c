@@ -37,6 +37,20 @@ struct fl_slice gw_component_consumer_id(const struct config_component *config,
     return given.len ? given : app_id;
 }
 
+enum fl_err gw_component_refuse_category(const struct config_component *config,
+                                         struct fl_error *error)
+{
+    static const char *const known[] = {"pubsub", "bindings", "secretstores"};
+    const char *near = config_spelling_nearest(config_component_category(config), known,
+                                               sizeof known / sizeof *known);
+    return fl_error_set(
+        error, FL_ERR_INVALID, FL_CLASS_FATAL,
+        "%s:%u: spec.type %s; accepted: pubsub.NAME, bindings.NAME, secretstores.NAME%s%s%s",
+        config->file, config->type_line,
+        config->type.len ? "has no known category" : "is missing or empty",
+        near ? "; the nearest is \"" : "", near ? near : "", near ? "\"" : "");
+}
+
 static enum fl_err refuse_direction(const struct config_component *config, struct fl_slice found,
                                     struct fl_error *error)
 {
@@ -135,10 +149,13 @@ enum fl_err gw_component_read_settings(const struct gw_component_setting *how,
                                    .is_strict = how->is_strict,
                                    .file = config->file,
                                    .line = config->line};
+    struct fl_error cause;
     enum fl_err err =
-        connector_registry_find(how->registry, config->type, config->version, &read.type, error);
-    if (!err)
-        err = bind(how, &bind_how, &read, error);
+        connector_registry_find(how->registry, config->type, config->version, &read.type, &cause);
+    if (err)
+        return fl_error_set(error, err, cause.class, "%s:%u: %s: %s", config->file,
+                            config->type_line, config->log_name.data, cause.text);
+    err = bind(how, &bind_how, &read, error);
     if (!err && read.type->check)
         err = check_own(config, &read, error);
     if (err)

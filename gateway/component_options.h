@@ -52,6 +52,11 @@ enum fl_err gw_component_read_settings(const struct gw_component_setting *how,
                                        struct gw_component_settings *settings,
                                        struct fl_error *error) FL_MUST_USE;
 
+/* FL_ERR_INVALID, with a text that says where the type stands, what it lacks and what is nearest.
+ */
+enum fl_err gw_component_refuse_category(const struct config_component *config,
+                                         struct fl_error *error);
+
 /* The consumer group: the metadata's consumerID, or the application's id. */
 struct fl_slice gw_component_consumer_id(const struct config_component *config,
                                          struct fl_slice app_id);

@@ -3,11 +3,8 @@
  * were loaded. */
 #include "gateway/components.h"
 
-#include <stdio.h>
-
 #include "base/alloc.h"
 #include "config/resolve.h"
-#include "config/spelling.h"
 #include "gateway/component.h"
 #include "gateway/gateway.h"
 #include "gateway/metrics.h"
@@ -109,20 +106,13 @@ bool gw_category_is_skipped(struct fl_slice category)
 }
 
 /* daprd's words, and behind them what it leaves to be found out. */
-static enum fl_err refuse_category(const struct config_component *config, struct fl_slice category,
-                                   struct fl_error *error)
+static enum fl_err refuse_category(const struct config_component *config, struct fl_error *error)
 {
-    static const char *const known[] = {"pubsub", "bindings", "secretstores"};
-    const char *near = config_spelling_nearest(category, known, sizeof known / sizeof *known);
-    char nearest[60] = "";
-    if (near)
-        snprintf(nearest, sizeof nearest, "; the nearest is \"%s\"", near);
-    return fl_error_set(
-        error, FL_ERR_INVALID, FL_CLASS_FATAL,
-        "process component %.*s error: incorrect type %.*s (%s:%u: spec.type%s; "
-        "accepted: pubsub.NAME, bindings.NAME, secretstores.NAME%s)",
-        FL_SLICE_ARG(config->name), FL_SLICE_ARG(config->type), config->file, config->type_line,
-        config->type.len ? " has no known category" : " is missing or empty", nearest);
+    struct fl_error cause;
+    enum fl_err err = gw_component_refuse_category(config, &cause);
+    return fl_error_set(error, err, FL_CLASS_FATAL,
+                        "process component %.*s error: incorrect type %.*s (%s)",
+                        FL_SLICE_ARG(config->name), FL_SLICE_ARG(config->type), cause.text);
 }
 
 /* One of another building block is skipped with a line: the folder holds what other applications,
@@ -131,7 +121,7 @@ static enum fl_err skip_one(struct gateway *gateway, const struct config_compone
                             struct fl_slice category, struct fl_error *error)
 {
     if (!gw_category_is_skipped(category))
-        return refuse_category(config, category, error);
+        return refuse_category(config, error);
     FL_WARN(gateway->log, SCOPE,
             "Component %s is skipped: Fairlead serves pubsub, bindings and secretstores components "
             "only",

@@ -77,7 +77,7 @@ class Check(Command):
             'the nearest known one is "allowedTopics"',
             'r/a.yaml:9: error: pubsub (pubsub.in-memory/v1): consumerMode: found "sometimes"; '
             'accepted: ',
-            "r/a.yaml:11: error: two (pubsub.in-memori/v1): no connector serves pubsub.in-memori; "
+            "r/a.yaml:15: error: two (pubsub.in-memori/v1): no connector serves pubsub.in-memori; "
             "did you mean pubsub.in-memory?",
             'r/a.yaml:23: error: spec: "initTimeut" is not a known field; the nearest known one is '
             '"initTimeout"',
