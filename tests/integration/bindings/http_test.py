@@ -348,8 +348,15 @@ class Redirects(HttpStory):
         self.assertNotIn("authorization", fields)
         self.assertNotIn("x-token", fields)
 
-    def test_a_redirect_with_a_long_body_is_followed(self):
-        self.up.paths["/x"] = answer(302, b"z" * 5 * MIB, "Location: /hello")
+    def test_a_redirect_with_an_endless_body_is_followed(self):
+        def endless(_request, connection):
+            connection.sendall(b"HTTP/1.1 302 Found\r\nLocation: /hello\r\n\r\n")
+            try:
+                while True:
+                    connection.sendall(bytes(65536))
+            except OSError:
+                return CLOSE
+        self.up.paths["/x"] = endless
         got = call(self.web(self.up), path="/x")
         self.assertEqual((got.status, got.body), (200, BODY))
 
