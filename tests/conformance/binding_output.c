@@ -161,7 +161,7 @@ static struct fl_slice copy_of(struct fl_slice s)
     return fl_slice_of(copy, s.len);
 }
 
-/* Overwritten first, so that a reader is found without a sanitizer too. */
+/* Overwritten first, so that most readers are found without a sanitizer too. */
 static void scrub(struct fl_slice s)
 {
     memset((char *)s.data, '\xaa', s.len);

@@ -25,6 +25,8 @@ static struct {
     bool kills;           /* when the room is used up */
     int sync_failure;
     int syncs, nameless;
+    const char *swapped; /* a name in the working directory: just before it is opened, */
+    void (*swap)(void);  /* this happens */
 } disk;
 
 ssize_t write(int fd, const void *data, size_t len)
@@ -68,6 +70,10 @@ int openat(int fd, const char *path, int flags, ...)
     va_start(args, flags);
     mode_t mode = flags & (O_CREAT | (O_TMPFILE & ~O_DIRECTORY)) ? va_arg(args, mode_t) : 0;
     va_end(args);
+    if (disk.swapped && strcmp(path, disk.swapped) == 0 && (flags & O_PATH) == 0) {
+        disk.swapped = NULL;
+        disk.swap();
+    }
     if (disk.is_nameless_off && (flags & O_TMPFILE) == O_TMPFILE) {
         errno = EOPNOTSUPP;
         return -1;
@@ -374,6 +380,54 @@ static void get_does_not_wait_for_what_is_no_file(void **state)
                         "!error creating file FOLDER/root/device: is not a regular file");
 }
 
+/* --- what changes between looking and opening --- */
+
+static void become_link(void)
+{
+    assert_int_equal(unlink("a.txt"), 0);
+    assert_int_equal(symlink("../secret.txt", "a.txt"), 0);
+}
+
+static void become_fifo(void)
+{
+    assert_int_equal(unlink("a.txt"), 0);
+    assert_int_equal(mkfifo("a.txt", 0666), 0);
+}
+
+/* Tells what the operation says while a.txt becomes something else. */
+static const char *tell_swapped(struct tree *tree, cn_localstorage_operation_fn *operation,
+                                void (*swap)(void))
+{
+    char before[4096];
+    assert_non_null(getcwd(before, sizeof before));
+    assert_int_equal(chdir(tree->root_path), 0);
+    disk.swap = swap;
+    disk.swapped = "a.txt";
+    const char *told = tree_tell(tree, operation, "a.txt", "\"x y\"");
+    assert_null(disk.swapped);
+    assert_int_equal(chdir(before), 0);
+    return told;
+}
+
+static void a_file_that_becomes_a_link_is_not_read(void **state)
+{
+    assert_string_equal(tell_swapped(*state, cn_localstorage_get, become_link),
+                        "!error reading file FOLDER/root/a.txt: too many levels of symbolic links");
+}
+
+static void a_file_that_becomes_a_fifo_is_not_waited_for(void **state)
+{
+    assert_string_equal(tell_swapped(*state, cn_localstorage_get, become_fifo),
+                        "!error reading file FOLDER/root/a.txt: is not a regular file");
+}
+
+static void a_file_that_becomes_a_link_is_not_written_through(void **state)
+{
+    struct tree *tree = *state;
+    assert_int_equal(tell_swapped(tree, cn_localstorage_create, become_link)[0], '!');
+    assert_string_equal(tree_read(tree, "secret.txt"), "secret");
+}
+
 static void make_sparse(struct tree *tree, const char *name, off_t size)
 {
     char path[512];
@@ -624,6 +678,9 @@ int main(void)
         TREE_TEST(get_reads_files),
         TREE_TEST(get_says_what_is_not_there),
         TREE_TEST(get_does_not_wait_for_what_is_no_file),
+        TREE_TEST(a_file_that_becomes_a_link_is_not_read),
+        TREE_TEST(a_file_that_becomes_a_fifo_is_not_waited_for),
+        TREE_TEST(a_file_that_becomes_a_link_is_not_written_through),
         TREE_TEST(get_asks_for_memory_before_it_reads),
         TREE_TEST(get_refuses_more_than_an_answer_may_have),
         TREE_TEST(get_reads_files_that_do_not_say_their_size),
