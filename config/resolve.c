@@ -270,7 +270,9 @@ static void open_store(struct resolver *r, struct config_component *component)
     const struct config_bind how = {.owner = component->log_name.data,
                                     .arena = r->how->arena,
                                     .notes = r->how->notes,
-                                    .is_strict = r->how->is_strict};
+                                    .is_strict = r->how->is_strict,
+                                    .file = component->file,
+                                    .line = component->line};
     enum fl_err err = config_secrets_open(&r->secrets, component, &how, &cause);
     if (err == FL_OK || err == FL_ERR_UNSUPPORTED)
         return;
