@@ -16,7 +16,7 @@ import warnings
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 from upstream import BODY, CLOSE, Upstream, call, chunked, closing, http_binding, reset
 
-from harness import Client, Story, answer, wait_for
+from harness import Client, Story, answer, free_port, wait_for
 
 MIB = 1024 * 1024
 
@@ -33,7 +33,8 @@ class HttpStory(Story):
 
     def web(self, upstream, *flags, documents=(), env=None, **metadata):
         """A gateway whose binding `web` leads to the server."""
-        metadata.setdefault("url", upstream.url)
+        if upstream:
+            metadata.setdefault("url", upstream.url)
         return self.gateway(*flags, documents=(http_binding(**metadata), *documents),
                             env={"no_proxy": "*", **(env or {})})
 
@@ -584,6 +585,12 @@ class Many(HttpStory):
         self.assertLess(gateway.memory_bytes("VmHWM"), 64 * MIB)
 
 
+def is_listening(port):
+    """Whether somebody listens, found out without connecting."""
+    with open("/proc/net/tcp", encoding="ascii") as table:
+        return any(f":{port:04X} 00000000:0000 0A" in line for line in table)
+
+
 class Authority:
     """Certificates for a test: a root of its own, and whom it vouches for."""
 
@@ -690,6 +697,58 @@ class Tls(HttpStory):
         for name in "authorization", "x-token", "referer":
             self.assertNotIn(name, fields)
         self.assertEqual(up.requests[0].fields["x-token"], "s3cret")
+
+    def renegotiating(self, port):
+        """OpenSSL's own server, which asks for a new handshake before it answers."""
+        server = subprocess.Popen(
+            ["openssl", "s_server", "-accept", f"127.0.0.1:{port}", "-tls1_2", "-crlf", "-naccept",
+             "1", "-cert", self.ca.path("server.pem"), "-key", self.ca.path("server.key")],
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
+
+        def read_until(start):
+            while True:
+                line = server.stdout.readline()
+                if not line or line.startswith(start):
+                    return
+
+        def answer_late():
+            try:
+                read_until(b"GET")
+                server.stdin.write(b"R\n")
+                server.stdin.flush()
+                # The command is read alone: what comes with it is taken for a part of it.
+                read_until(b"SSL_do_handshake")
+                server.stdin.write(b"HTTP/1.1 200 OK\nContent-Length: 2\n\nok\n")
+                server.stdin.flush()
+            except OSError:
+                pass
+        thread = threading.Thread(target=answer_late)
+        thread.start()
+
+        def end():
+            server.kill()
+            server.wait()
+            thread.join()
+            server.stdout.close()
+            try:
+                server.stdin.close()
+            except OSError:
+                pass
+        return end
+
+    def test_a_server_may_renegotiate_only_where_that_is_said(self):
+        for word, status in ("RenegotiateNever", 500), ("RenegotiateFreelyAsClient", 200):
+            port = free_port()
+            end = self.renegotiating(port)
+            try:
+                gateway = self.web(None, url=f"https://127.0.0.1:{port}",
+                                   MTLSRootCA=self.ca.path("root.pem"), MTLSRenegotiation=word,
+                                   responseTimeout="30s")
+                wait_for(lambda: is_listening(port), "the server listens")
+                got = call(gateway)
+            finally:
+                end()
+            self.assertEqual(got.status, status, got)
 
     def test_what_is_wrong_with_certificates_stops_the_start(self):
         ca, url = self.ca, "https://127.0.0.1:1"
