@@ -37,8 +37,11 @@ struct settings {
     int64_t lease_ms;
 };
 
+struct later;
+
 struct story {
     struct connector connector;
+    struct later *laters; /* answers that are due later */
     struct net_task task;
     struct net_timer up_timer, down_timer, late_timer;
     long down_ms;
@@ -110,6 +113,8 @@ static void deliver(struct story *story)
     }
 }
 
+static void answer_all_later(struct story *story);
+
 static void on_turn_end(struct net_task *task)
 {
     struct story *story = FL_CONTAINER(task, struct story, task);
@@ -123,6 +128,7 @@ static void on_turn_end(struct net_task *task)
         back(story)->invoked(connector, &story->invoked);
     }
     if (story->is_closing) {
+        answer_all_later(story);
         for (size_t i = 0; i < story->message_count; i++)
             ce_event_release(&story->messages[i].event);
         net_timer_stop(connector->host->loop, &story->up_timer);
@@ -227,6 +233,7 @@ static void store(struct story *story, const struct connector_publish *item)
 }
 
 struct later {
+    struct later *next;
     struct net_timer timer;
     struct story *story;
     struct connector_published answer;
@@ -235,8 +242,21 @@ struct later {
 static void on_later(struct net_timer *timer)
 {
     struct later *later = FL_CONTAINER(timer, struct later, timer);
+    struct later **at = &later->story->laters;
+    while (*at != later)
+        at = &(*at)->next;
+    *at = later->next;
     back(later->story)->published(&later->story->connector, &later->answer, 1);
     fl_free(later);
+}
+
+static void answer_all_later(struct story *story)
+{
+    while (story->laters) {
+        struct later *later = story->laters;
+        net_timer_stop(story->connector.host->loop, &later->timer);
+        on_later(&later->timer);
+    }
 }
 
 static void answer_later(struct story *story, void *token)
@@ -245,6 +265,8 @@ static void answer_later(struct story *story, void *token)
     later->timer.expired = on_later;
     later->story = story;
     later->answer.token = token;
+    later->next = story->laters;
+    story->laters = later;
     story->late--;
     net_timer_start(story->connector.host->loop, &later->timer,
                     net_loop_now_ms(story->connector.host->loop) + story->late_ms);
