@@ -183,6 +183,18 @@ void cn_http_transfer_on_end(struct cn_http_call *call, CURLcode result);
 /* Ends it now, whatever it is doing. */
 void cn_http_transfer_abort(struct cn_http_call *call, enum fl_err code, const char *text);
 
+/* --- failure.c: why a request failed --- */
+
+struct cn_http_failure {
+    enum fl_err code;
+    enum fl_error_class class;
+    char text[CURL_ERROR_SIZE + 32];
+};
+
+/* While the call still has its handle. */
+void cn_http_failure_read(const struct cn_http_call *call, CURLcode result,
+                          struct cn_http_failure *failure);
+
 /* Frees a call that neither side uses. */
 void cn_http_call_free(struct cn_http_call *call);
 

@@ -11,11 +11,9 @@
  * A body that needs room is paused: libcurl gives the same bytes again afterwards, of which `taken`
  * are done with.
  */
-#include <stdlib.h>
+#include <stdio.h>
 #include <sys/socket.h>
 
-#include "base/alloc.h"
-#include "base/clock.h"
 #include "connectors/http/http_priv.h"
 
 enum { MOST_THROWN_BYTES = 2048 };
@@ -322,95 +320,11 @@ void cn_http_transfer_start(struct cn_http_worker *worker, struct cn_http_call *
 
 /* --- how a hop ended --- */
 
-static void fail_connecting(struct cn_http_call *call, CURLcode result)
-{
-    char text[CURL_ERROR_SIZE + 20];
-    long failure = 0;
-    curl_easy_getinfo(call->easy, CURLINFO_OS_ERRNO, &failure);
-    if (result == CURLE_COULDNT_RESOLVE_HOST)
-        snprintf(text, sizeof text, "the host's name cannot be resolved");
-    else if (result == CURLE_COULDNT_RESOLVE_PROXY)
-        snprintf(text, sizeof text, "the name of the proxy's host cannot be resolved");
-    else if (result == CURLE_OPERATION_TIMEDOUT)
-        snprintf(text, sizeof text, "no connection came about within %d s",
-                 CN_HTTP_CONNECT_MS / 1000);
-    else
-        snprintf(text, sizeof text, "cannot connect: %s",
-                 failure ? strerror((int)failure) : call->detail);
-    fail(call, FL_ERR_REFUSED, FL_CLASS_RETRY, text);
-}
-
-static void fail_tls(struct cn_http_call *call, CURLcode result)
-{
-    char text[CURL_ERROR_SIZE + 16];
-    snprintf(text, sizeof text, "TLS: %s",
-             call->detail[0] ? call->detail : curl_easy_strerror(result));
-    fail(call, FL_ERR_REFUSED, FL_CLASS_RETRY, text);
-}
-
-static void fail_stopped(struct cn_http_call *call)
-{
-    char text[120];
-    if (call->stop == CN_HTTP_STOP_HEAD) {
-        snprintf(text, sizeof text, "the answer has more than %d header fields or %d KiB of them",
-                 CN_HTTP_MOST_HEAD_FIELDS, CN_HTTP_MOST_HEAD_BYTES / 1024);
-        fail(call, FL_ERR_TOO_LARGE, FL_CLASS_RETRY, text);
-    } else if (call->stop == CN_HTTP_STOP_GZIP) {
-        fail(call, FL_ERR_INVALID, FL_CLASS_RETRY, "the answer is not the gzip that it says it is");
-    } else {
-        fail(call, FL_ERR_NO_MEMORY, FL_CLASS_RETRY, "there is no memory for the answer");
-    }
-}
-
-/* NULL: libcurl's own words are the best there are. */
-static const char *text_of(CURLcode result)
-{
-    switch ((int)result) {
-    case CURLE_URL_MALFORMAT:
-        return "the URL cannot be read";
-    case CURLE_UNSUPPORTED_PROTOCOL: /* an answer without a head */
-    case CURLE_WEIRD_SERVER_REPLY:
-        return "the answer is not HTTP/1";
-    case CURLE_GOT_NOTHING:
-    case CURLE_SEND_FAIL_REWIND:
-        return "the connection was closed before an answer came";
-    case CURLE_PARTIAL_FILE:
-        return "the connection was closed within the answer";
-    case CURLE_SEND_ERROR:
-        return "the connection broke while the request was sent";
-    case CURLE_RECV_ERROR:
-        return "the connection broke before the answer was complete";
-    }
-    return NULL;
-}
-
-static void fail_transfer(struct cn_http_call *call, CURLcode result)
-{
-    const char *text = text_of(result);
-    if (!text)
-        text = call->detail[0] ? call->detail : curl_easy_strerror(result);
-    fail(call, FL_ERR_REFUSED, FL_CLASS_UNKNOWN, text);
-}
-
-static bool is_of_tls(CURLcode result)
-{
-    return result == CURLE_SSL_CONNECT_ERROR || result == CURLE_PEER_FAILED_VERIFICATION ||
-           result == CURLE_SSL_CERTPROBLEM || result == CURLE_SSL_CIPHER ||
-           result == CURLE_SSL_CACERT_BADFILE || result == CURLE_SSL_ISSUER_ERROR ||
-           result == CURLE_SSL_ENGINE_INITFAILED;
-}
-
 static void fail_as(struct cn_http_call *call, CURLcode result)
 {
-    if (call->stop != CN_HTTP_RUNS)
-        fail_stopped(call);
-    else if (result == CURLE_COULDNT_CONNECT || result == CURLE_COULDNT_RESOLVE_HOST ||
-             result == CURLE_COULDNT_RESOLVE_PROXY || result == CURLE_OPERATION_TIMEDOUT)
-        fail_connecting(call, result);
-    else if (is_of_tls(result))
-        fail_tls(call, result);
-    else
-        fail_transfer(call, result);
+    struct cn_http_failure why;
+    cn_http_failure_read(call, result, &why);
+    fail(call, why.code, why.class, why.text);
 }
 
 static void follow(struct cn_http_call *call, int status)
