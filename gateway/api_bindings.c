@@ -137,21 +137,37 @@ static void on_next_attempt(struct net_timer *timer)
 {
     struct binding_call *call = FL_CONTAINER(timer, struct binding_call, timer);
     fl_list_remove(&call->link);
-    attempt(call);
+    if (http_exchange_is_awaited(call->request->exchange))
+        attempt(call);
+    else
+        finish(call, NULL);
 }
 
-/* The failure stands in `call`; the policy decides whether it is the last one. */
+/* What the policy says of the failure that stands in `call`: the wait before the next attempt, or
+ * -1. Our own bounds are no failure of the component, and trying again at once would not help. */
+static int64_t ask_policy(struct binding_call *call)
+{
+    struct gw_policy *policy = &call->component->outbound;
+    const struct fl_error *failure = &call->failure;
+    if (!policy->config.is_set)
+        return -1;
+    if (failure->code == FL_ERR_AGAIN || failure->code == FL_ERR_NO_MEMORY) {
+        gw_policy_withdrew(policy, &call->run);
+        return -1;
+    }
+    if (failure->class == FL_CLASS_REJECT) {
+        gw_policy_rejected(policy, &call->run);
+        return -1;
+    }
+    return gw_policy_failed(policy, &call->run, 0, failure->code == FL_ERR_TIMEOUT);
+}
+
 static void fail_attempt(struct binding_call *call, const struct connector_invoked *answer)
 {
     struct gateway *gateway = call->gateway;
-    struct gw_policy *policy = &call->component->outbound;
-    int64_t wait = -1;
-    bool was_timeout = call->failure.code == FL_ERR_TIMEOUT;
-    if (policy->config.is_set && call->failure.class == FL_CLASS_REJECT)
-        gw_policy_rejected(policy, &call->run);
-    else if (policy->config.is_set)
-        wait = gw_policy_failed(policy, &call->run, 0, was_timeout);
-    if (wait < 0 || gateway->shutdown.phase >= GW_DRAINING) {
+    int64_t wait = ask_policy(call);
+    if (wait < 0 || gateway->shutdown.phase >= GW_DRAINING ||
+        !http_exchange_is_awaited(call->request->exchange)) {
         finish(call, answer);
         return;
     }

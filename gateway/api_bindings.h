@@ -2,7 +2,7 @@
  *
  * A call is one operation under the component's outbound policy. It is answered with what the
  * binding says, with metadata as headers; a call that is between two attempts when the process
- * stops is answered with its last failure.
+ * stops, or its client leaves, ends with its last failure.
  *
  * Thread: the loop's.
  */

@@ -282,6 +282,12 @@ static void on_published(struct gw_publish *publish, const struct gw_publish_res
     end_one(item->batch);
 }
 
+static bool is_awaited(const struct gw_publish *publish)
+{
+    const struct gw_batch_item *item = FL_CONTAINER(publish, struct gw_batch_item, publish);
+    return http_exchange_is_awaited(item->batch->request->exchange);
+}
+
 /* --- sending --- */
 
 /* The batch is taken: its events leave, or it is freed with the refusal. */
@@ -305,6 +311,7 @@ static void send_batch(struct gateway *gateway, struct gw_api_hand *hand, struct
         item->publish.partition_key = ce_metadata_find(
             item->event->metadata, item->event->metadata_count, FL_SLICE_LIT("partitionKey"));
         item->publish.done = on_published;
+        item->publish.is_awaited = is_awaited;
         if (gw_publish_start(gateway, &item->publish, &item->event)) {
             struct gw_publish_result result = {FL_ERR_AGAIN, FL_CLASS_RETRY,
                                                "too many messages are waiting"};

@@ -90,6 +90,12 @@ static void on_published(struct gw_publish *publish, const struct gw_publish_res
     gw_request_free(&request);
 }
 
+static bool is_awaited(const struct gw_publish *publish)
+{
+    const struct gw_request *request = FL_CONTAINER(publish, struct gw_request, publish);
+    return http_exchange_is_awaited(request->exchange);
+}
+
 static void send_event(struct gateway *gateway, struct gw_api_hand *hand, struct ce_event **event,
                        struct fl_slice partition_key)
 {
@@ -104,6 +110,7 @@ static void send_event(struct gateway *gateway, struct gw_api_hand *hand, struct
     request->publish.topic = topic->broker_name;
     request->publish.partition_key = partition_key;
     request->publish.done = on_published;
+    request->publish.is_awaited = is_awaited;
     enum fl_err err = gw_publish_start(gateway, &request->publish, event);
     if (err) {
         struct gw_publish_result result = {err, FL_CLASS_RETRY, "too many messages are waiting"};

@@ -74,12 +74,26 @@ void gw_component_enqueue(struct gw_component *component, struct gw_publish *pub
     net_loop_defer(component->gateway->loop, &component->flush);
 }
 
+/* Words of a connector may hold what it was given; they go to clients and into the log. */
+static const char *without_secrets(const struct gw_component *component, const char *text,
+                                   struct fl_error *room)
+{
+    if (!text)
+        return NULL;
+    snprintf(room->text, sizeof room->text, "%s", text);
+    config_component_hide_secrets(component->config, room->text);
+    return room->text;
+}
+
 static void on_published(struct connector *connector, const struct connector_published *items,
                          size_t count)
 {
-    component_of(connector)->sent_count -= count;
+    struct gw_component *component = component_of(connector);
+    component->sent_count -= count;
     for (size_t i = 0; i < count; i++) {
-        struct gw_publish_result result = {items[i].code, items[i].class, items[i].text};
+        struct fl_error room;
+        struct gw_publish_result result = {items[i].code, items[i].class,
+                                           without_secrets(component, items[i].text, &room)};
         gw_publish_finish(items[i].token, &result);
     }
 }

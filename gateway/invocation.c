@@ -6,6 +6,7 @@
 #include "gateway/invocation.h"
 
 #include "base/alloc.h"
+#include "config/resolve.h"
 #include "gateway/component.h"
 #include "gateway/gateway.h"
 
@@ -65,10 +66,12 @@ enum fl_err gw_component_invoke(struct gw_component *component, struct gw_invoca
     struct connector_call ours = *call;
     ours.token = ticket;
     enum fl_err err = connector->type->invoke(connector, &ours, error);
-    if (err)
+    if (err) {
+        config_component_hide_secrets(component->config, error->text);
         free_ticket(ticket);
-    else if (call->deadline_at_ms != INT64_MAX)
+    } else if (call->deadline_at_ms != INT64_MAX) {
         net_timer_start(component->gateway->loop, &ticket->timer, call->deadline_at_ms);
+    }
     return err;
 }
 
@@ -77,6 +80,8 @@ void gw_invocations_on_answer(struct connector *connector, const struct connecto
     struct ticket *ticket = answer->token;
     struct gw_invocation *invocation = ticket->invocation;
     (void)connector;
+    if (invocation && answer->error)
+        config_component_hide_secrets(ticket->component->config, answer->error->text);
     free_ticket(ticket);
     if (invocation)
         invocation->done(invocation, answer);

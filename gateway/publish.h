@@ -31,6 +31,9 @@ struct gw_publish_result {
 /* Ends a publish; it is free for use again when this is called. */
 typedef void gw_publish_done_fn(struct gw_publish *publish, const struct gw_publish_result *result);
 
+/* Whether anybody still waits for the outcome: else there is no further attempt. */
+typedef bool gw_publish_awaited_fn(const struct gw_publish *publish);
+
 enum gw_publish_state {
     GW_PUBLISH_IDLE,
     GW_PUBLISH_WAITS_FOR_ROOM,
@@ -56,6 +59,7 @@ struct gw_publish {
     bool is_urgent; /* a dead letter: does not wait for room, has no wait limit; its owner withdraws
                        it when the component goes down */
     gw_publish_done_fn *done;
+    gw_publish_awaited_fn *is_awaited; /* NULL: it is for as long as it takes */
 };
 
 struct gw_publishing {

@@ -69,6 +69,12 @@ static void finish(struct gw_publish_operation *operation)
     owner->done(owner, &result);
 }
 
+static bool is_awaited(const struct gw_publish_operation *operation)
+{
+    const struct gw_publish *owner = operation->owner;
+    return !owner->is_awaited || owner->is_awaited(owner);
+}
+
 static void start_attempt(struct gw_publish_operation *operation);
 
 static void on_next_attempt(struct net_timer *timer)
@@ -76,13 +82,16 @@ static void on_next_attempt(struct net_timer *timer)
     struct gw_publish_operation *operation =
         FL_CONTAINER(timer, struct gw_publish_operation, timer);
     stop_waiting(operation);
-    start_attempt(operation);
+    if (is_awaited(operation))
+        start_attempt(operation);
+    else
+        finish(operation);
 }
 
 static bool may_wait(const struct gw_publish_operation *operation, int64_t wait_ms)
 {
     const struct gateway *gateway = operation->owner->gateway;
-    return wait_ms >= 0 && gateway->shutdown.phase < GW_DRAINING &&
+    return wait_ms >= 0 && gateway->shutdown.phase < GW_DRAINING && is_awaited(operation) &&
            gateway->publishing.waiting_count < GW_MOST_WAITING_PUBLISHES &&
            now_ms(operation) + wait_ms <= operation->until_at_ms;
 }

@@ -4,6 +4,8 @@
  * The connector keeps an attempt that a time limit has ended until it answers; nobody hears that
  * answer. What it was about may have been stored, so a retry may store it twice (at least once).
  *
+ * When nobody waits for the outcome any more, an attempt that fails is the last one.
+ *
  * Our own bound (FL_ERR_AGAIN) is no failure of the component: it ends the publish at once. So does
  * a component's word that it will never take this message.
  *

@@ -16,6 +16,12 @@ static double exponential_base(uint32_t failures, int64_t most_ms)
     return wait < (double)most_ms ? wait : (double)most_ms;
 }
 
+/* What fails at once would be tried again in the same turn of the loop, and that turn never end. */
+static int64_t at_least(int64_t wait_ms)
+{
+    return wait_ms > 0 ? wait_ms : 1;
+}
+
 int64_t gw_retry_policy_wait_ms(const struct config_retry *retry, uint32_t failures,
                                 int64_t elapsed_ms, int http_status)
 {
@@ -24,9 +30,9 @@ int64_t gw_retry_policy_wait_ms(const struct config_retry *retry, uint32_t failu
     if (retry->max_retries >= 0 && (int64_t)failures > retry->max_retries)
         return -1;
     if (!retry->is_exponential)
-        return retry->duration_ms;
+        return at_least(retry->duration_ms);
     double wait = exponential_base(failures, retry->max_interval_ms) * (0.5 + fl_random_unit());
-    return elapsed_ms + (int64_t)wait > most_exponential_ms ? -1 : (int64_t)wait;
+    return elapsed_ms + (int64_t)wait > most_exponential_ms ? -1 : at_least((int64_t)wait);
 }
 
 int64_t gw_retry_backoff_ms(uint32_t failures)

@@ -12,7 +12,8 @@
 
 #include "config/resiliency.h"
 
-/* The wait before the next try under `retry`, in milliseconds, or -1 when the policy is spent.
+/* The wait before the next try under `retry`, in milliseconds and at least one, or -1 when the
+ * policy is spent.
  * `failures`: tries that failed so far (1 = the first); `elapsed_ms`: since the first try;
  * `http_status`: of the failed try, 0 = it has none. */
 int64_t gw_retry_policy_wait_ms(const struct config_retry *retry, uint32_t failures,

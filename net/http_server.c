@@ -211,6 +211,12 @@ bool http_exchange_is_alive(const struct http_exchange *exchange)
     return exchange->conn != NULL;
 }
 
+bool http_exchange_is_awaited(const struct http_exchange *exchange)
+{
+    const struct http_conn *conn = exchange->conn;
+    return conn && !conn->is_peer_done && !net_stream_has_ended(conn->stream);
+}
+
 /* --- what a connection holds --- */
 
 static void drop_in(struct http_conn *conn)
@@ -466,6 +472,8 @@ static void advance(struct http_conn *conn)
         struct iovec part = {first->out.data, first->out.len};
         bool is_last = !first->keeps_alive;
         send_bytes(conn, &part, 1, true);
+        if (!conn->stream)
+            return; /* Closing freed it. */
         unlink_exchange(first);
         free_exchange(first);
         if (is_last) {

@@ -103,6 +103,10 @@ void *http_exchange_context(const struct http_exchange *exchange);
 /* False when the client is known to be gone: the answer will go nowhere. */
 bool http_exchange_is_alive(const struct http_exchange *exchange);
 
+/* False also when the client has closed its sending side, as one does that leaves; it may still
+ * take an answer. A system call. */
+bool http_exchange_is_awaited(const struct http_exchange *exchange);
+
 struct http_response {
     int status;
     struct fl_slice fields; /* rendered lines, each ended by CR LF; Date, Content-Length and

@@ -304,6 +304,13 @@ void net_stream_shutdown(struct net_stream *stream)
     shutdown(stream->fd, SHUT_WR);
 }
 
+bool net_stream_has_ended(const struct net_stream *stream)
+{
+    char byte;
+    ssize_t n = recv(stream->fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT);
+    return n == 0 || (n < 0 && errno != EAGAIN && errno != EWOULDBLOCK && errno != EINTR);
+}
+
 bool net_stream_has_pending(const struct net_stream *stream)
 {
     return stream->tls && net_tls_has_pending(stream->tls);

@@ -59,6 +59,10 @@ ssize_t net_stream_writev(struct net_stream *stream, const struct iovec *parts, 
 /* Sends the end of our side; reading goes on. */
 void net_stream_shutdown(struct net_stream *stream);
 
+/* True when the peer has closed its sending side, or is gone, and everything it sent was read:
+ * looked up at the kernel, also while reading interest is off. */
+bool net_stream_has_ended(const struct net_stream *stream);
+
 /* True when bytes may wait inside the TLS layer although the socket is not readable. */
 bool net_stream_has_pending(const struct net_stream *stream);
 

@@ -2,6 +2,7 @@
 
 The connector of features_test fails, refuses and delays as it is told.
 """
+import json
 import os
 import re
 import sys
@@ -22,6 +23,7 @@ spec:
     retries:
       three: {policy: constant, duration: 20ms, maxRetries: 3}
       long: {policy: constant, duration: 60s, maxRetries: 3}
+      ever: {policy: constant, duration: 20ms}
     circuitBreakers:
       trips: {maxRequests: 1, timeout: 700ms, trip: consecutiveFailures >= 2}
   targets:
@@ -144,6 +146,20 @@ class Outbound(WithStory):
         self.assertEqual(got.status, 500)
         self.assertIn("the story says no", got.json["message"])
         self.assertEqual(gateway.wait_end(), 0)
+
+    def test_nothing_is_tried_for_who_has_left(self):
+        entries = json.dumps([{"entryId": str(i), "event": "x", "contentType": "text/plain"}
+                              for i in range(5)]).encode()
+        for target, body in (("/v1.0/publish/pubsub/t", b"{}"),
+                             ("/v1.0-alpha1/publish/bulk/pubsub/t", entries)):
+            gateway = self.under("retry: ever")
+            self.order(gateway, "fail 1000000 0")
+            with Client(gateway.address) as client:
+                client.send("POST", target, body, Content_Type="application/json")
+                self.wait_heard(gateway, "publish t .*", 3 * (5 if body == entries else 1))
+            gateway.wait_for(lambda: gateway.metric("fairlead_refused_total") > 0 or
+                             gateway.metric("dapr_component_pubsub_egress_bulk_count",
+                                            success="false") > 0, "it has ended")
 
     def test_policies_are_counted(self):
         gateway = self.under("retry: three, timeout: short, circuitBreaker: trips")
