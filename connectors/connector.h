@@ -29,7 +29,7 @@
 #include "config/option.h"
 
 /* Matches exactly, or the module is refused. */
-#define CONNECTOR_INTERFACE 3
+#define CONNECTOR_INTERFACE 4
 
 struct fl_budget;
 struct fl_log;
@@ -195,7 +195,10 @@ struct connector_counter {
  * ---------------------------------------------------------------------------------- */
 
 struct connector_type {
-    uint32_t interface;                 /* CONNECTOR_INTERFACE */
+    uint32_t interface; /* CONNECTOR_INTERFACE */
+    /* One more of the same module, for component types with options or operations of their own,
+     * such as the bindings of a system beside its pub/sub; NULL: none. */
+    const struct connector_type *next;
     const char *const *component_types; /* "pubsub.redis", …; NULL ends the list */
     const char *summary;                /* one sentence, for `fairlead options` and the docs */
     struct connector_traits traits;     /* `resolve_traits` may narrow them for one component */

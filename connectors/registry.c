@@ -43,14 +43,23 @@ struct connector_registry {
     char *folders[FOLDERS]; /* NULL: unknown */
 };
 
-static void add_type(struct connector_registry *registry, const struct connector_type *type)
+static bool has_type(const struct connector_registry *registry, const struct connector_type *type)
 {
     for (size_t i = 0; i < registry->count; i++) {
         if (registry->types[i] == type)
-            return;
+            return true;
     }
-    registry->types = fl_realloc(registry->types, sizeof *registry->types * (registry->count + 1));
-    registry->types[registry->count++] = type;
+    return false;
+}
+
+/* All types of one module. */
+static void add_types(struct connector_registry *registry, const struct connector_type *type)
+{
+    for (; type && !has_type(registry, type); type = type->next) {
+        registry->types =
+            fl_realloc(registry->types, sizeof *registry->types * (registry->count + 1));
+        registry->types[registry->count++] = type;
+    }
 }
 
 static void find_folders(struct connector_registry *registry)
@@ -75,7 +84,7 @@ struct connector_registry *connector_registry_new(void)
 {
     struct connector_registry *registry = fl_zalloc(sizeof *registry);
     for (size_t i = 0; i < sizeof linked_in / sizeof *linked_in; i++)
-        add_type(registry, linked_in[i]);
+        add_types(registry, linked_in[i]);
     find_folders(registry);
     return registry;
 }
@@ -117,7 +126,7 @@ static enum fl_err load_module(struct connector_registry *registry, const char *
     if (err)
         dlclose(module);
     else
-        add_type(registry, type);
+        add_types(registry, type);
     return err;
 }
 

@@ -82,9 +82,13 @@ static bool make_module(const char *name, const char *interface, const char *typ
                      "static const char *const types[] = {%s, NULL};\n"
                      "__attribute__((constructor)) static void opened(void)\n"
                      "{ setenv(\"OPENED_%s\", \"1\", 1); }\n"
+                     "static const char *const more_types[] = {\"bindings.beside-%s\", NULL};\n"
+                     "static const struct connector_type more = {\n"
+                     "    .interface = %s, .component_types = more_types};\n"
                      "const struct connector_type fairlead_connector = {\n"
-                     "    .interface = %s, .component_types = types, .summary = \"%s\"};\n",
-                     types, name, interface, name);
+                     "    .interface = %s, .next = &more, .component_types = types,\n"
+                     "    .summary = \"%s\"};\n",
+                     types, name, name, interface, interface, name);
     bool is_made = compile_module(name, fl_buffer_cstr(&source));
     fl_buffer_fini(&source);
     return is_made;
@@ -219,9 +223,19 @@ static void lists_every_type_once(void **state)
         memory += strcmp(type->component_types[0], "pubsub.in-memory") == 0;
     }
     assert_int_equal(memory, 1);
-    assert_int_equal(count, linked_in + (place.has_modules ? 3 : 0));
+    assert_int_equal(count, linked_in + (place.has_modules ? 6 : 0));
     assert_int_not_equal(last_error.code, FL_OK);
     connector_registry_free(&registry);
+}
+
+static void a_module_may_have_several_types(void **state)
+{
+    (void)state;
+    REQUIRE_MODULES();
+    const struct connector_type *first = find("pubsub.good", "v1");
+    const struct connector_type *other = find("bindings.beside-good", "v1");
+    assert_non_null(other);
+    assert_ptr_equal(first->next, other);
 }
 
 static void a_module_is_opened_when_it_is_needed(void **state)
@@ -301,6 +315,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(finds_what_is_linked_in),
         cmocka_unit_test(a_module_is_opened_when_it_is_needed),
+        cmocka_unit_test(a_module_may_have_several_types),
         cmocka_unit_test(other_versions_are_not_the_first),
         cmocka_unit_test(an_unknown_type_gets_the_nearest_spelling),
         cmocka_unit_test(names_that_lead_elsewhere_are_unknown),

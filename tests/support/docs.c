@@ -104,8 +104,9 @@ static bool write_all_options(const char *folder)
 {
     bool is_written = true;
     for (size_t i = 0; i < sizeof connectors / sizeof *connectors; i++)
-        for (const char *const *name = connectors[i]->component_types; *name; name++)
-            is_written = write_options(folder, *name, connectors[i]) && is_written;
+        for (const struct connector_type *type = connectors[i]; type; type = type->next)
+            for (const char *const *name = type->component_types; *name; name++)
+                is_written = write_options(folder, *name, type) && is_written;
     for (const struct config_secret_store_type *store = config_secret_store_types; store->type;
          store++) {
         const struct connector_type type = {.summary = store->summary,
