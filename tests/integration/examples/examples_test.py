@@ -98,11 +98,24 @@ class Example(unittest.TestCase):
         except (OSError, EOFError):
             return False
 
+    def start_alone(self, command):
+        """The gateway beside an application that runs already: two commands."""
+        application, command = command
+        with open(self.log_path, "ab") as log:
+            for one in (application.removesuffix(" &"), command +
+                        f" --dapr-http-port {self.ports['3500']} --metrics-port "
+                        f"{self.ports['9090']} --dapr-listen-addresses 127.0.0.1"):
+                self.processes.append(subprocess.Popen(
+                    shlex.split(self.adapted(one)), cwd=self.folder, stdout=log, stderr=log,
+                    stdin=subprocess.DEVNULL, env=self.environment(), start_new_session=True))
+        self.wait_for(self.is_ready, "healthz is 204")
+
     def stop(self):
-        """Ctrl-C in its terminal, which tells the application too."""
+        """Ctrl-C in its terminal, which tells the application too; its status is the run's."""
         process = self.processes.pop()
         os.write(self.terminal, b"\x03")
-        self.assertEqual(process.wait(timeout=DEADLINE_S), 0, self.log())
+        self.assertIn(process.wait(timeout=DEADLINE_S), (0, 128 + signal.SIGINT), self.log())
+        self.assertIn("Daprd shutdown gracefully", self.log())
 
     def end(self):
         """What a failure left: the gateway leads a group that has the application in it."""
@@ -123,6 +136,69 @@ class Example(unittest.TestCase):
 
     def wait_log(self, text):
         self.wait_for(lambda: text in self.log(), f"{text!r} in the log")
+
+
+class Readme(Example):
+    """The five minutes of the first page."""
+
+    def setUp(self):
+        super().setUp()
+        self.page = commands_of("README.md")
+        first = next(i for i, command in enumerate(self.page) if " run " in command)
+        self.assertEqual(self.page[first - 1], "make setup && make")
+        del self.page[:first]
+
+    def next(self, start):
+        command = self.page.pop(0)
+        self.assertTrue(command.startswith(start), command)
+        return command
+
+    def events(self):
+        return [json.loads(line[len("== APP == "):])["data"] for line in self.log().splitlines()
+                if line.startswith("== APP == {")]
+
+    def test_as_the_page_says(self):
+        self.messages()
+        self.bindings()
+        self.alone()
+        self.assertEqual(self.page, [])
+
+    def messages(self):
+        run = self.next("build/fairlead run --app-id tour")
+        self.start(run)
+        self.assertRegex(self.type(self.next("build/fairlead publish")), r"^[0-9a-f-]{36}\n$")
+        self.assertIn("204 No Content", self.type(self.next("curl -i -d")))
+        self.wait_for(lambda: self.events() == [{"order": 1}, {"order": 2}], "two events")
+        self.stop()
+        self.type(self.next("build/fairlead publish"))
+        waiting = self.type(self.next("build/fairlead peek"))
+        self.assertEqual(json.loads(waiting)["event"]["data"], {"order": 3})
+        self.start(run)
+        self.wait_for(lambda: {"order": 3} in self.events(), "the third one")
+        self.assertIn("204 No Content", self.type(self.next("curl -i -d 'in words'")))
+        self.type(self.next("build/fairlead publish"))
+        self.assertIn('"subscriptions"', self.type(self.next("curl localhost:3500/v1.0/metadata")))
+        self.assertIn("fairlead_published_total", self.type(self.next("curl localhost:9090")))
+        self.assertIn("Usage:", self.type(self.next("build/fairlead help")))
+        self.wait_for(lambda: {"order": 4} in self.events(), "the delayed one")
+        self.assertEqual(self.events(), [{"order": 1}, {"order": 2}, {"order": 3}, "in words",
+                                         {"order": 4}])
+        self.stop()
+
+    def bindings(self):
+        self.assertIn("0 errors", self.type(self.next("build/fairlead check")))
+        self.start(self.next("build/fairlead run"))
+        self.wait_log("== APP == report-1.json")
+        self.assertIn("200 OK", self.type(self.next("curl -i")))
+        self.assertIn("report-1.json", self.type(self.next("curl")))
+        self.assertIn("schedule", self.type(self.next("build/fairlead options")))
+        self.stop()
+
+    def alone(self):
+        self.start_alone((self.next("build/examples/subscriber"), self.next("build/fairlead")))
+        with Client(("127.0.0.1", int(self.ports["3500"]))) as client:
+            listed = client.exchange("GET", "/v1.0/metadata").json
+        self.assertEqual([one["topic"] for one in listed["subscriptions"]], ["orders"])
 
 
 class Bindings(Example):
