@@ -199,7 +199,7 @@ static void print_command_roff(enum config_command command, struct fl_buffer *ou
 
 static const char man_head[] =
     ".SH NAME\n"
-    "fairlead \\- pub/sub gateway between applications and messaging systems\n"
+    "fairlead \\- pub/sub and bindings gateway for HTTP applications\n"
     ".SH SYNOPSIS\n"
     ".B fairlead\n"
     "\\-\\-app\\-id=ID [\\-\\-app\\-port=PORT] [\\-\\-resources\\-path=FOLDER] "
@@ -213,15 +213,19 @@ static const char man_head[] =
     ".B fairlead help\n[COMMAND]\n.br\n"
     ".B fairlead version\n"
     ".SH DESCRIPTION\n"
-    "Applications publish and receive CloudEvents over plain HTTP; connectors speak to messaging\n"
-    "systems. It takes the place of Dapr's sidecar where messaging is concerned: the same flags,\n"
-    "resource files, endpoints and envelope. Under the name daprd it has daprd's command line and\n"
-    "no other, and is taken by the command line of Dapr as its runtime.\n"
+    "Over plain HTTP applications publish and receive CloudEvents, call output bindings, and are\n"
+    "called by input bindings; connectors speak to the systems. It takes the place of Dapr's\n"
+    "sidecar for pub/sub and bindings: the same flags, resource files, endpoints and envelope.\n"
+    "Under the name daprd it has daprd's command line and no other, and is taken by the command\n"
+    "line of Dapr as its runtime.\n"
     ".PP\n"
     "It reads resource files once at start, listens, waits for the application's port, asks the\n"
-    "application what it subscribes (GET /dapr/subscribe), and then serves until it is told to\n"
-    "stop. The subcommands start it with an application beside it, or open its components for a\n"
-    "moment.\n"
+    "application what it subscribes (GET /dapr/subscribe) and which bindings it wants (OPTIONS), "
+    "and\n"
+    "then serves until it is told to stop. SIGHUP reads the files anew, SIGUSR1 writes the state "
+    "of\n"
+    "everything to the log. The subcommands start it with an application beside it, or open its\n"
+    "components for a moment.\n"
     ".SH COMMANDS\n";
 
 static const char man_tail[] =
