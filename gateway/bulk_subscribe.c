@@ -241,13 +241,13 @@ static void fail_rest(struct gw_bulk_batch *batch, int http_status, const char *
 
 /* --- the policy --- */
 
-/* The breaker lets nothing through. Where there is a dead letter topic it takes the entries, as in
- * daprd; else the batch stays until it is let through. */
+/* The breaker lets nothing through. Where there is a dead letter topic that is still open to it, it
+ * takes the entries, as in daprd; else the batch stays until it is let through. */
 static void refuse(struct gw_bulk_batch *batch, const char *why)
 {
     struct gw_subscription *subscription = batch->bulk->subscription;
     batch->run = (struct gw_policy_run){0};
-    if (gw_delivery_has_dead_letter(subscription)) {
+    if (gw_delivery_may_leave(subscription)) {
         fail_rest(batch, 0, why);
         end_batch(batch);
         return;

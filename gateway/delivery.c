@@ -160,6 +160,24 @@ static void back_off(struct gw_delivery *delivery, const char *why)
     wait_for(delivery, wait);
 }
 
+static bool to_dead_letter(struct gw_delivery *delivery);
+
+static void on_dead_letter_let_through(struct gw_waiter *waiter)
+{
+    (void)to_dead_letter(FL_CONTAINER(waiter, struct gw_delivery, waiter));
+}
+
+/* The breaker of publishes refused the dead letter. Its verdict stands, so it waits for a place as
+ * publishes do; it may be the one whose success closes the breaker. */
+static void wait_to_dead_letter(struct gw_delivery *delivery)
+{
+    struct gw_subscription *subscription = delivery->subscription;
+    gw_delivery_warn(subscription, "the dead letter topic's circuit breaker is open");
+    gw_delivery_set_state(delivery, GW_DELIVERY_RETRY_WAIT);
+    delivery->waiter.go = on_dead_letter_let_through;
+    gw_policy_wait(&subscription->component->outbound, &delivery->waiter);
+}
+
 static void on_dead_lettered(struct gw_publish *publish, const struct gw_publish_result *result)
 {
     struct gw_delivery *delivery = FL_CONTAINER(publish, struct gw_delivery, dead_letter);
@@ -171,13 +189,17 @@ static void on_dead_lettered(struct gw_publish *publish, const struct gw_publish
     }
     if (end_stale(delivery))
         return;
+    if (result->is_refusal && !subscription->gateway->subscriptions.are_stopped) {
+        wait_to_dead_letter(delivery);
+        return;
+    }
     FL_WARN(subscription->gateway->log, SCOPE, "cannot publish to the dead letter topic %.*s: %s",
             FL_SLICE_ARG(subscription->config->dead_letter_topic),
             result->text ? result->text : "");
     back_off(delivery, "the dead letter topic cannot be published to");
 }
 
-bool gw_delivery_has_dead_letter(const struct gw_subscription *subscription)
+static bool has_dead_letter(const struct gw_subscription *subscription)
 {
     struct fl_slice topic = subscription->config->dead_letter_topic;
     return topic.len &&
@@ -188,7 +210,7 @@ bool gw_delivery_has_dead_letter(const struct gw_subscription *subscription)
 static bool to_dead_letter(struct gw_delivery *delivery)
 {
     struct gw_subscription *subscription = delivery->subscription;
-    if (!gw_delivery_has_dead_letter(subscription))
+    if (!has_dead_letter(subscription))
         return false;
     gw_delivery_set_state(delivery, GW_DELIVERY_DEAD_LETTER);
     delivery->dead_letter = (struct gw_publish){
@@ -223,10 +245,12 @@ void gw_delivery_failed_finally(struct gw_delivery *delivery, int http_status, c
         snprintf(text, sizeof text, "the application answered with status %d", http_status);
         why = text;
     }
-    bool has_dead_letter = to_dead_letter(delivery);
-    gw_delivery_count(delivery->subscription, has_dead_letter ? GW_INGRESS_DROP : GW_INGRESS_RETRY,
+    /* A process that ends, often beside an application that does, gives back what fails now. */
+    bool is_stopped = delivery->subscription->gateway->subscriptions.are_stopped;
+    bool leaves = !is_stopped && to_dead_letter(delivery);
+    gw_delivery_count(delivery->subscription, leaves ? GW_INGRESS_DROP : GW_INGRESS_RETRY,
                       age_ms(delivery));
-    if (!has_dead_letter)
+    if (!leaves)
         back_off(delivery, why);
 }
 
@@ -252,6 +276,13 @@ static void on_let_through(struct gw_waiter *waiter)
     try_again(FL_CONTAINER(waiter, struct gw_delivery, waiter));
 }
 
+/* A component has one breaker: while it is open, a dead letter under it would be refused as well.
+ */
+bool gw_delivery_may_leave(const struct gw_subscription *subscription)
+{
+    return has_dead_letter(subscription) && !subscription->component->outbound.config.breaker;
+}
+
 /* The breaker lets nothing through. The dead letter topic takes the event, as in daprd; without one
  * the delivery stays here until it is let through. */
 static void refuse(struct gw_delivery *delivery, const char *why)
@@ -261,7 +292,7 @@ static void refuse(struct gw_delivery *delivery, const char *why)
         return;
     log_outcome(delivery, why);
     delivery->run = (struct gw_policy_run){0};
-    if (to_dead_letter(delivery)) {
+    if (gw_delivery_may_leave(subscription) && to_dead_letter(delivery)) {
         gw_delivery_count(subscription, GW_INGRESS_DROP, age_ms(delivery));
         return;
     }

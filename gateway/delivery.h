@@ -5,8 +5,12 @@
  *                       └──────┼───────────────────────┘  without one: the house's back-off)
  *                              └─ drop ─► DEAD_LETTER, if there is one ─► accepted
  *
- * What an open circuit breaker refuses goes to the dead letter topic; without one it waits
- * (RETRY_WAIT) in the breaker's line, which is no attempt and takes no step of the back-off.
+ * What an open circuit breaker refuses goes to the dead letter topic; without one, or where the
+ * breaker is that of publishes too, it waits (RETRY_WAIT) in the breaker's line, which is no
+ * attempt and takes no step of the back-off. A dead letter that is refused waits there as well.
+ *
+ * What fails while the process ends is given back; only the application's explicit word makes a
+ * dead letter then.
  *
  * `gw_delivery_set_state` is the one door of every change.
  *
@@ -83,8 +87,8 @@ void gw_delivery_failed_finally(struct gw_delivery *delivery, int http_status, c
 void gw_delivery_succeeded(struct gw_delivery *delivery);
 void gw_delivery_dropped(struct gw_delivery *delivery, const char *reason);
 
-/* Whether there is a dead letter topic that may be published to. */
-bool gw_delivery_has_dead_letter(const struct gw_subscription *subscription);
+/* Whether there is a dead letter topic for what an open circuit breaker refuses. */
+bool gw_delivery_may_leave(const struct gw_subscription *subscription);
 
 /* Says once a minute that deliveries of the subscription fail. */
 void gw_delivery_warn(struct gw_subscription *subscription, const char *why);

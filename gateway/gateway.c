@@ -242,6 +242,18 @@ static void run(struct gateway *gateway)
     net_loop_run(gateway->loop);
 }
 
+/* While nobody watches signals, before the start and between the two halves of a restart, they
+ * wait: their default would end the process, even where only its state is asked for. */
+static void hold_signals(bool holds)
+{
+    static const int signals[] = {SIGTERM, SIGINT, SIGHUP, SIGUSR1};
+    sigset_t set;
+    sigemptyset(&set);
+    for (size_t i = 0; i < sizeof signals / sizeof *signals; i++)
+        sigaddset(&set, signals[i]);
+    pthread_sigmask(holds ? SIG_BLOCK : SIG_UNBLOCK, &set, NULL);
+}
+
 int gateway_run(const struct config_flags *flags, const struct config_list *without_effect,
                 const struct gateway_use *use, struct fl_log *log)
 {
@@ -256,6 +268,7 @@ int gateway_run(const struct config_flags *flags, const struct config_list *with
     config_notes_init(&gateway->notes, &gateway->arena);
     fl_budget_init(&gateway->budget, (size_t)flags->max_memory_bytes);
     signal(SIGPIPE, SIG_IGN);
+    hold_signals(true);
     say_hello(gateway, without_effect);
     raise_descriptor_limit(gateway);
     enum fl_err err = net_loop_new(&gateway->loop, &error);
@@ -263,6 +276,7 @@ int gateway_run(const struct config_flags *flags, const struct config_list *with
         use->on_loop(gateway, use->context);
     if (!err && (gw_shutdown_init(gateway) || gw_state_dump_init(gateway)))
         err = fl_error_set(&error, FL_ERR_SYSTEM, FL_CLASS_FATAL, "cannot watch signals");
+    hold_signals(false);
     if (!err)
         err = start(gateway, &error);
     if (err)
@@ -274,6 +288,7 @@ int gateway_run(const struct config_flags *flags, const struct config_list *with
     int status = gateway->exit_status;
     if (status == 0 && gateway->shutdown.restarts && gateway->shutdown.phase == GW_STOPPED)
         status = GATEWAY_RESTART;
+    hold_signals(status == GATEWAY_RESTART);
     if (gateway->shutdown.phase == GW_STOPPED || err)
         stop(gateway);
     fl_free(gateway);

@@ -97,9 +97,11 @@ static void release_lane(struct gw_subscription *subscription, struct gw_lane *l
 /* The one in work is done: the next one's turn, or the lane is idle and goes. */
 static void advance_lane(struct gw_subscription *subscription, struct gw_lane *lane)
 {
-    /* When the process stops, those waiting are given back, not begun. */
-    bool is_stopped = subscription->gateway->subscriptions.are_stopped;
-    struct fl_list *first = is_stopped ? NULL : fl_list_first(&lane->waiting);
+    /* When the process stops, those waiting are given back, not begun; while the application is
+     * unhealthy they stay where they are. */
+    const struct gw_subscriptions *all = &subscription->gateway->subscriptions;
+    bool may_begin = !all->are_stopped && !all->are_paused;
+    struct fl_list *first = may_begin ? fl_list_first(&lane->waiting) : NULL;
     lane->is_busy = first != NULL;
     if (first) {
         fl_list_remove(first);
@@ -284,8 +286,15 @@ void gw_intake_end_generation(struct gw_component *component)
         gw_shutdown_check(component->gateway);
 }
 
+/* Lanes that stopped half-way go on first: what was held came later than what stands in them. */
 void gw_intake_resume(struct gw_subscription *subscription)
 {
+    FL_LIST_EACH_SAFE(at, &subscription->lanes)
+    {
+        struct gw_lane *lane = FL_LIST_ENTRY(at, struct gw_lane, link);
+        if (!lane->is_busy && !fl_list_is_empty(&lane->waiting))
+            advance_lane(subscription, lane);
+    }
     FL_LIST_EACH_SAFE(at, &subscription->deliveries)
     {
         struct gw_delivery *delivery = FL_LIST_ENTRY(at, struct gw_delivery, link);

@@ -1,8 +1,8 @@
 /* What connectors deliver: windows, lanes, and the pool of deliveries.
  *
  * A delivery enters here and is handed to delivery.c when it may be worked on: at once without a
- * lane, in its turn with one. While the application is unhealthy it is held; when the process
- * stops, what was never tried is given back.
+ * lane, in its turn with one. While the application is unhealthy it is held, and lanes do not
+ * advance; when the process stops, what was never tried is given back.
  *
  * When the connection to the broker is lost, the broker has everything back that is not settled:
  * what waits here is forgotten, and what the application works on ends without a settlement.

@@ -26,6 +26,7 @@ struct gw_publish_result {
     enum fl_err code;
     enum fl_error_class class;
     const char *text; /* borrowed; NULL on success */
+    bool is_refusal;  /* by the component's circuit breaker: there was no attempt */
 };
 
 /* Ends a publish; it is free for use again when this is called. */

@@ -19,6 +19,7 @@ struct gw_publish_operation {
     struct net_task first;  /* attempt */
     struct net_timer timer; /* of the attempt's time limit, or of the next attempt */
     struct fl_error failure;
+    bool is_refused; /* by the circuit breaker, which ends it */
     int64_t until_at_ms;
 };
 
@@ -64,7 +65,7 @@ static void finish(struct gw_publish_operation *operation)
     struct gw_publish *owner = operation->owner;
     struct fl_error failure = operation->failure;
     struct gw_publish_result result = {failure.code, failure.class,
-                                       failure.code ? failure.text : NULL};
+                                       failure.code ? failure.text : NULL, operation->is_refused};
     free_operation(operation);
     owner->done(owner, &result);
 }
@@ -75,6 +76,7 @@ static bool is_awaited(const struct gw_publish_operation *operation)
     return !owner->is_awaited || owner->is_awaited(owner);
 }
 
+static void ask_breaker(struct gw_publish_operation *operation);
 static void start_attempt(struct gw_publish_operation *operation);
 
 static void on_next_attempt(struct net_timer *timer)
@@ -82,16 +84,21 @@ static void on_next_attempt(struct net_timer *timer)
     struct gw_publish_operation *operation =
         FL_CONTAINER(timer, struct gw_publish_operation, timer);
     stop_waiting(operation);
-    if (is_awaited(operation))
-        start_attempt(operation);
-    else
+    if (!is_awaited(operation)) {
         finish(operation);
+        return;
+    }
+    ask_breaker(operation);
+    start_attempt(operation);
 }
 
+/* A dead letter's owner takes it back when the component goes down; one that was sent is found out
+ * here. */
 static bool may_wait(const struct gw_publish_operation *operation, int64_t wait_ms)
 {
     const struct gateway *gateway = operation->owner->gateway;
     return wait_ms >= 0 && gateway->shutdown.phase < GW_DRAINING && is_awaited(operation) &&
+           (!operation->owner->is_urgent || operation->owner->component->is_up) &&
            gateway->publishing.waiting_count < GW_MOST_WAITING_PUBLISHES &&
            now_ms(operation) + wait_ms <= operation->until_at_ms;
 }
@@ -155,7 +162,15 @@ static void on_time_limit(struct net_timer *timer)
 {
     struct gw_publish_operation *operation =
         FL_CONTAINER(timer, struct gw_publish_operation, timer);
+    bool waited_for_room = operation->attempt->publish.state == GW_PUBLISH_WAITS_FOR_ROOM;
     bool was_sent = abandon(operation);
+    if (waited_for_room) {
+        /* Between attempts nobody would count the bytes of an event that found no room. */
+        fl_error_set(&operation->failure, FL_ERR_AGAIN, FL_CLASS_RETRY,
+                     "the memory bound (--max-memory) is reached");
+        fail(operation, false);
+        return;
+    }
     bool is_up = operation->owner->component->is_up;
     enum fl_err code = was_sent ? FL_ERR_TIMEOUT : is_up ? FL_ERR_AGAIN : FL_ERR_CLOSED;
     fl_error_set(&operation->failure, code, was_sent ? FL_CLASS_UNKNOWN : FL_CLASS_RETRY,
@@ -184,13 +199,20 @@ static struct attempt *new_attempt(struct gw_publish_operation *operation)
     return attempt;
 }
 
+/* Notes whether the breaker lets an attempt through. */
+static void ask_breaker(struct gw_publish_operation *operation)
+{
+    const char *refusal = gw_policy_begin(policy_of(operation), &operation->run);
+    operation->is_refused = refusal != NULL;
+    if (refusal)
+        fl_error_set(&operation->failure, FL_ERR_REFUSED, FL_CLASS_RETRY, "%s", refusal);
+}
+
 static void start_attempt(struct gw_publish_operation *operation)
 {
     struct gateway *gateway = operation->owner->gateway;
     struct gw_policy *policy = policy_of(operation);
-    const char *refusal = gw_policy_begin(policy, &operation->run);
-    if (refusal) {
-        fl_error_set(&operation->failure, FL_ERR_REFUSED, FL_CLASS_RETRY, "%s", refusal);
+    if (operation->is_refused) {
         finish(operation);
         return;
     }
@@ -230,6 +252,8 @@ void gw_publish_policy_start(struct gateway *gateway, struct gw_publish *publish
     publish->operation = operation;
     publish->state = GW_PUBLISH_UNDER_POLICY;
     gw_policy_count(policy_of(operation));
+    /* Now, since whoever has a place in the breaker's line has it for this call. */
+    ask_breaker(operation);
     net_loop_defer(gateway->loop, &operation->first);
 }
 

@@ -170,7 +170,8 @@ static void on_signal(int number, void *context)
                 "Received signal '%s' during shutdown; exiting immediately", name);
         _exit(1);
     }
-    shutdown->restarts = number == SIGHUP;
+    /* Who asked by the API was told that the process will end. */
+    shutdown->restarts = number == SIGHUP && !net_timer_is_running(&shutdown->settle_timer);
     FL_INFO(gateway->log, "dapr.signals", "Received signal '%s'; %s", name,
             shutdown->restarts ? "restarting" : "beginning shutdown");
     if (gateway->flags->has_block_shutdown)
@@ -195,6 +196,7 @@ void gw_shutdown_by_api(struct gateway *gateway, bool is_forced)
         return;
     }
     FL_INFO(gateway->log, SCOPE, "Shutdown requested via API");
+    shutdown->restarts = false;
     /* The answer to this very request leaves first. */
     net_timer_start(gateway->loop, &shutdown->settle_timer, now_ms(gateway) + 10);
 }

@@ -259,12 +259,12 @@ static void answer_all_later(struct story *story)
     }
 }
 
-static void answer_later(struct story *story, void *token)
+static void answer_later(struct story *story, struct connector_published answer)
 {
     struct later *later = fl_zalloc(sizeof *later);
     later->timer.expired = on_later;
     later->story = story;
-    later->answer.token = token;
+    later->answer = answer;
     later->next = story->laters;
     story->laters = later;
     story->late--;
@@ -276,17 +276,16 @@ static void answer_later(struct story *story, void *token)
 static bool answer(struct story *story, void *token)
 {
     struct connector_published answer = {.token = token};
-    if (story->late > 0) {
-        answer_later(story, token);
-        return true;
-    }
     if (story->failing > 0 || story->refusing > 0) {
         answer.code = FL_ERR_REFUSED;
         answer.class = story->failing > 0 ? FL_CLASS_RETRY : FL_CLASS_REJECT;
         answer.text = "the story says no";
         story->failing > 0 ? story->failing-- : story->refusing--;
     }
-    story->published[story->published_count++] = answer;
+    if (story->late > 0)
+        answer_later(story, answer);
+    else
+        story->published[story->published_count++] = answer;
     return answer.code == FL_OK;
 }
 
