@@ -36,20 +36,32 @@ static void read_connecting(const struct cn_http_call *call, CURLcode result,
 
 static void read_stop(enum cn_http_stop stop, struct cn_http_failure *failure)
 {
+    const char *text = "there is no memory for the answer";
     failure->class = FL_CLASS_RETRY;
-    if (stop == CN_HTTP_STOP_HEAD) {
+    failure->code = FL_ERR_INVALID;
+    switch (stop) {
+    case CN_HTTP_STOP_HEAD:
         failure->code = FL_ERR_TOO_LARGE;
         snprintf(failure->text, sizeof failure->text,
                  "the answer has more than %d header fields or %d KiB of them",
                  CN_HTTP_MOST_HEAD_FIELDS, CN_HTTP_MOST_HEAD_BYTES / 1024);
-    } else if (stop == CN_HTTP_STOP_GZIP) {
-        failure->code = FL_ERR_INVALID;
-        snprintf(failure->text, sizeof failure->text,
-                 "the answer is not the gzip that it says it is");
-    } else {
+        return;
+    case CN_HTTP_STOP_LENGTH:
+        text = "the answer's Content-Length is no number, or two that differ";
+        break;
+    case CN_HTTP_STOP_CODING:
+        text = "the answer has a transfer coding other than chunked, which was not asked for";
+        break;
+    case CN_HTTP_STOP_GZIP:
+        text = "the answer is not the gzip that it says it is";
+        break;
+    case CN_HTTP_STOP_MEMORY:
+    case CN_HTTP_STOP_CUT:
+    case CN_HTTP_STOP_REDIRECT:
+    case CN_HTTP_RUNS:
         failure->code = FL_ERR_NO_MEMORY;
-        snprintf(failure->text, sizeof failure->text, "there is no memory for the answer");
     }
+    snprintf(failure->text, sizeof failure->text, "%s", text);
 }
 
 /* NULL: libcurl's own words are the best there are. */
@@ -66,6 +78,8 @@ static const char *text_of(CURLcode result)
         return "the connection was closed before an answer came";
     case CURLE_PARTIAL_FILE:
         return "the connection was closed within the answer";
+    case CURLE_OUT_OF_MEMORY: /* its bound for a line of a head is said so too */
+        return "a line of the answer's head has more than 100 KiB, or there is no memory";
     case CURLE_SEND_ERROR:
         return "the connection broke while the request was sent";
     case CURLE_RECV_ERROR:

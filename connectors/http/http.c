@@ -93,6 +93,11 @@ static enum fl_err check_settings(const void *settings, struct fl_error *error)
                             "securityTokenHeader: found \"%.*s\"; accepted is the name of a header "
                             "field, such as X-Token",
                             FL_SLICE_ARG(name));
+    if (cn_http_is_reserved(name))
+        return fl_error_set(error, FL_ERR_INVALID, FL_CLASS_FATAL,
+                            "securityTokenHeader: found \"%.*s\", which every request sets by "
+                            "itself; accepted is another header field, such as X-Token",
+                            FL_SLICE_ARG(name));
     if (!cn_http_is_value(ours->security_token))
         return fl_error_set(error, FL_ERR_INVALID, FL_CLASS_FATAL,
                             "securityToken: it holds a control character, such as the end of a "

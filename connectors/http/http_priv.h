@@ -63,6 +63,8 @@ enum cn_http_stop {
     CN_HTTP_STOP_CUT,      /* the body is as long as it may be */
     CN_HTTP_STOP_REDIRECT, /* the body of a redirect is of no interest */
     CN_HTTP_STOP_HEAD,     /* too many header fields, or too large */
+    CN_HTTP_STOP_LENGTH,   /* where the body ends is not clear */
+    CN_HTTP_STOP_CODING,   /* a transfer coding that was not asked for */
     CN_HTTP_STOP_GZIP,     /* not what it says */
     CN_HTTP_STOP_MEMORY,
 };

@@ -69,7 +69,7 @@ static bool is_truthy(struct fl_slice text)
     return false;
 }
 
-static bool is_reserved(struct fl_slice name)
+bool cn_http_is_reserved(struct fl_slice name)
 {
     for (size_t i = 0; i < COUNT(reserved_fields); i++)
         if (fl_slice_eq_nocase(name, fl_slice_str(reserved_fields[i])))
@@ -83,7 +83,7 @@ static enum fl_err set_given(struct cn_http_fields *fields, const struct connect
     enum fl_err err = FL_OK;
     for (size_t i = 0; i < call->metadata_count && !err; i++) {
         struct fl_slice key = call->metadata[i].key;
-        if (key.len && key.data[0] >= 'A' && key.data[0] <= 'Z' && !is_reserved(key))
+        if (key.len && key.data[0] >= 'A' && key.data[0] <= 'Z' && !cn_http_is_reserved(key))
             err = cn_http_fields_set(fields, key, call->metadata[i].value, error);
     }
     return err;
@@ -219,6 +219,8 @@ enum fl_err cn_http_request_fail(const struct cn_http_request *request, enum fl_
     va_start(args, format);
     vsnprintf(reason, sizeof reason, format, args);
     va_end(args);
+    /* A reason may tell of what the server sent, such as the names of its certificate. */
+    cn_http_make_showable(reason);
     cn_http_url_show(fl_slice_str(request->url), url, sizeof url);
     snprintf(method, sizeof method, "%s", request->method);
     for (char *c = method + 1; *c; c++)

@@ -33,6 +33,9 @@ enum fl_err cn_http_request_init(struct cn_http_request *request,
                                  struct fl_error *error) FL_MUST_USE;
 void cn_http_request_fini(struct cn_http_request *request);
 
+/* A header field that the client says by itself, such as Host; name without case. */
+bool cn_http_is_reserved(struct fl_slice name);
+
 /* Whether a status with a Location is followed. */
 bool cn_http_is_redirect(int status);
 

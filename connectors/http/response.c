@@ -4,6 +4,10 @@
  * is left out; control characters in a value become spaces; a line that begins with a space goes on
  * with the value before it (obsolete folding). Equal names are joined only when the whole head is
  * known, so a head of many equal fields costs no more than any other.
+ *
+ * What tells where the body ends has to be clear. libcurl takes the last of two lengths and undoes
+ * a coding such as `gzip, chunked` by itself, without regard to how much memory that takes; neither
+ * was asked for, so both end the answer.
  */
 #include "connectors/http/response.h"
 
@@ -70,12 +74,36 @@ static void append_canonical(struct fl_buffer *out, struct fl_slice name)
     }
 }
 
+/* Several lengths are good if they are the same. */
+static enum fl_err check_length(const struct cn_http_head *head, struct fl_slice value)
+{
+    uint64_t length;
+    struct fl_slice former = cn_http_head_get(head, "Content-Length");
+    bool is_good = fl_slice_to_u64(value, &length) && length <= INT64_MAX &&
+                   (fl_slice_is_null(former) || fl_slice_eq(former, value));
+    return is_good ? FL_OK : FL_ERR_INVALID;
+}
+
+static enum fl_err check_framing(const struct cn_http_head *head, struct fl_slice name,
+                                 struct fl_slice value)
+{
+    if (fl_slice_eq_nocase(name, FL_SLICE_LIT("Content-Length")))
+        return check_length(head, value);
+    if (fl_slice_eq_nocase(name, FL_SLICE_LIT("Transfer-Encoding")))
+        return fl_slice_eq_nocase(value, FL_SLICE_LIT("chunked")) ? FL_OK : FL_ERR_UNSUPPORTED;
+    return FL_OK;
+}
+
 static enum fl_err add_field(struct cn_http_head *head, struct fl_slice line)
 {
     size_t colon = fl_slice_find_byte(line, ':');
     struct fl_slice name = fl_slice_of(line.data, colon);
     if (colon == line.len || !cn_http_is_token(name))
         return FL_OK;
+    struct fl_slice value = fl_slice_trim(fl_slice_of(line.data + colon + 1, line.len - colon - 1));
+    enum fl_err err = check_framing(head, name, value);
+    if (err)
+        return err;
     if (head->count == CN_HTTP_MOST_HEAD_FIELDS)
         return FL_ERR_TOO_LARGE;
     /* Doubles when the count is a power of two. */
@@ -88,8 +116,7 @@ static enum fl_err add_field(struct cn_http_head *head, struct fl_slice line)
     append_canonical(&head->text, name);
     field->name_len = (uint32_t)colon;
     field->value_at = (uint32_t)head->text.len;
-    append_value(&head->text,
-                 fl_slice_trim(fl_slice_of(line.data + colon + 1, line.len - colon - 1)));
+    append_value(&head->text, value);
     field->value_len = (uint32_t)(head->text.len - field->value_at);
     return FL_OK;
 }

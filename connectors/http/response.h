@@ -40,7 +40,9 @@ struct cn_http_metadata {
 void cn_http_head_fini(struct cn_http_head *head);
 void cn_http_metadata_fini(struct cn_http_metadata *metadata);
 
-/* One line with its end. FL_ERR_TOO_LARGE: more bytes or fields than are taken. */
+/* One line with its end. FL_ERR_TOO_LARGE: more bytes or fields than are taken; FL_ERR_INVALID: a
+ * Content-Length that is no number, or differs from one before; FL_ERR_UNSUPPORTED: a transfer
+ * coding other than chunked. */
 enum fl_err cn_http_head_add(struct cn_http_head *head, struct fl_slice line) FL_MUST_USE;
 
 /* The first value of a field, name without case; the null slice when there is none. Borrowed. */

@@ -118,9 +118,12 @@ void cn_http_transfer_on_room(struct cn_http_call *call)
 static size_t on_head(char *line, size_t size, size_t len, void *context)
 {
     struct cn_http_call *call = context;
-    if (!cn_http_head_add(&call->head, fl_slice_of(line, size * len)))
+    enum fl_err err = cn_http_head_add(&call->head, fl_slice_of(line, size * len));
+    if (!err)
         return size * len;
-    call->stop = CN_HTTP_STOP_HEAD;
+    call->stop = err == FL_ERR_INVALID       ? CN_HTTP_STOP_LENGTH
+                 : err == FL_ERR_UNSUPPORTED ? CN_HTTP_STOP_CODING
+                                             : CN_HTTP_STOP_HEAD;
     return 0;
 }
 

@@ -204,8 +204,7 @@ enum fl_err cn_http_url_join(struct fl_slice url, struct fl_slice path, struct f
     return err;
 }
 
-/* One line of UTF-8, whatever the bytes were. */
-static void make_showable(char *text)
+void cn_http_make_showable(char *text)
 {
     bool is_utf8 = fl_utf8_is_valid(fl_slice_str(text));
     for (; *text; text++)
@@ -234,5 +233,5 @@ void cn_http_url_show(struct fl_slice url, char *out, size_t room)
         snprintf(out, room, "%.*s://%.*s%.*s", FL_SLICE_ARG(parts.scheme),
                  FL_SLICE_ARG(parts.authority), FL_SLICE_ARG(parts.path));
     }
-    make_showable(out);
+    cn_http_make_showable(out);
 }

@@ -19,4 +19,7 @@ enum fl_err cn_http_url_join(struct fl_slice url, struct fl_slice path, struct f
 /* The URL as it may stand in a message: without user, password and query, and not too long. */
 void cn_http_url_show(struct fl_slice url, char *out, size_t room);
 
+/* Makes a text one line of UTF-8, whatever its bytes were. */
+void cn_http_make_showable(char *text);
+
 #endif

@@ -363,6 +363,18 @@ static void only_http_is_followed(void **state)
     }
 }
 
+static void what_a_server_is_called_stays_in_its_line(void **state)
+{
+    (void)state;
+    assert_int_equal(make("get"), FL_OK);
+    cn_http_request_fail(&request, FL_ERR_REFUSED, FL_CLASS_RETRY, &error,
+                         "TLS: the name '%s' is another", "a\r\nlevel=fatal\x1b[2J");
+    assert_string_equal(error.text,
+                        "Get \"http://h/b\": TLS: the name 'a??level=fatal?[2J' is another");
+    cn_http_request_fail(&request, FL_ERR_REFUSED, FL_CLASS_RETRY, &error, "%s", "\xff\xfe");
+    assert_string_equal(error.text, "Get \"http://h/b\": ??");
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
@@ -386,6 +398,7 @@ int main(void)
         TEST(a_callers_referer_stays),
         TEST(ten_requests_are_the_most),
         TEST(only_http_is_followed),
+        TEST(what_a_server_is_called_stays_in_its_line),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

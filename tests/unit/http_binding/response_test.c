@@ -168,6 +168,51 @@ static void bytes_are_bounded_over_all_heads(void **state)
     assert_true(count * 18 <= CN_HTTP_MOST_HEAD_BYTES + 18);
 }
 
+/* How a new head that has these lines is taken. */
+static enum fl_err begin_with(const char *lines)
+{
+    cn_http_head_fini(&head);
+    head = (struct cn_http_head){0};
+    assert_int_equal(feed("HTTP/1.1 200 OK\r\n"), FL_OK);
+    return feed(lines);
+}
+
+static void a_coding_that_nobody_asked_for_is_refused(void **state)
+{
+    static const char *const codings[] = {"gzip, chunked", "gzip",    "br",   "chunked, chunked",
+                                          "identity",      "deflate", "zstd", ""};
+    (void)state;
+    for (size_t i = 0; i < sizeof codings / sizeof *codings; i++) {
+        char line[64];
+        snprintf(line, sizeof line, "transfer-Encoding: %s\r\n", codings[i]);
+        assert_int_equal(begin_with(line), FL_ERR_UNSUPPORTED);
+    }
+    assert_int_equal(begin_with("Transfer-Encoding: chunked\r\nTransfer-Encoding: gzip\r\n"),
+                     FL_ERR_UNSUPPORTED);
+    assert_int_equal(begin_with("Transfer-Encoding:\t Chunked \r\n\r\n"), FL_OK);
+    /* What a trailer says changes nothing. */
+    assert_int_equal(feed("Transfer-Encoding: gzip\r\nContent-Length: x\r\n"), FL_OK);
+}
+
+static void a_length_that_is_not_clear_is_refused(void **state)
+{
+    static const char *const lengths[] = {"",  "-1",   "+1", "1 2",
+                                          "x", "0x10", "5,", "9223372036854775808"};
+    (void)state;
+    for (size_t i = 0; i < sizeof lengths / sizeof *lengths; i++) {
+        char line[64];
+        snprintf(line, sizeof line, "content-length: %s\r\n", lengths[i]);
+        assert_int_equal(begin_with(line), FL_ERR_INVALID);
+    }
+    assert_int_equal(begin_with("Content-Length: 5\r\nContent-Length: 2\r\n"), FL_ERR_INVALID);
+    assert_int_equal(begin_with("Content-Length: 5\r\nContent-Length: 5\r\n"), FL_OK);
+    assert_int_equal(begin_with("Content-Length: 9223372036854775807\r\n"), FL_OK);
+    /* Each head has its own. */
+    assert_int_equal(begin_with("Content-Length: 1\r\n\r\nHTTP/1.1 200 OK\r\n"
+                                "Content-Length: 2\r\n\r\n"),
+                     FL_OK);
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
@@ -183,6 +228,8 @@ int main(void)
         TEST(a_value_is_found_without_case),
         TEST(fields_are_bounded),
         TEST(bytes_are_bounded_over_all_heads),
+        TEST(a_coding_that_nobody_asked_for_is_refused),
+        TEST(a_length_that_is_not_clear_is_refused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
