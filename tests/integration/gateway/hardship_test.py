@@ -88,6 +88,12 @@ class Ending(WithStory):
         self.wait_heard(gateway, "publish dead .*")
         self.order(gateway, "down 600000")
         gateway.wait_for(lambda: gateway.metric("fairlead_connector_up") == 0, "it is down")
+        gateway.wait_log("Retrying in")
+
+        def is_forgotten():
+            gateway.signal(signal.SIGUSR1)
+            return "unsettled=0" in gateway.log()
+        gateway.wait_for(is_forgotten, "nobody waits for it")
         gateway.signal()
         self.assertEqual(gateway.wait_end(), 0)
 
