@@ -69,6 +69,7 @@ static int run_themes(struct suite_subject *subject)
     }
     for (size_t i = 0; i < count; i++)
         tests[i].initial_state = subject;
+    cmocka_set_test_filter(getenv("PROMISE"));
     int failed = _cmocka_run_group_tests(subject->name, tests, count, NULL, NULL);
     fl_free(tests);
     return failed;

@@ -1,11 +1,18 @@
 /* The promises of connectors/connector.h as one list of tests, run against any connector.
  *
  * A connector gives a subject: its type, its settings, and functions that start and stop its broker
- * if it has one. Traits decide which promises apply; what does not apply is skipped by name, and a
- * trait that is claimed and does not hold is a failure.
+ * if it has one. Traits, and which operations there are, decide which promises apply; what does not
+ * apply is skipped by name, and a trait that is claimed and does not hold is a failure. Where a new
+ * group begins is nobody's promise without `history`, so other promises let a group exist before
+ * they publish for it.
  *
- * Some promises need another process: the suite starts the program itself as a child, so its main
- * begins with `connector_suite_child`.
+ * A program is one file, `connector_<system>_test.c`: it includes connector_suite.c and
+ * fake_gateway.c, and its main calls `connector_suite_run`. connector_example_test.c is a short one
+ * to begin with. PROMISE='what_a_killed*' in the environment runs some promises only, `themes` of
+ * the subject those of some files.
+ *
+ * Some promises need another process: the suite starts the program itself as a child, with the
+ * subject's values, so its main begins with `connector_suite_child`.
  *
  * Thread: one.
  */

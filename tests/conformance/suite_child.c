@@ -14,7 +14,8 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-enum { CHILD_PATIENCE_MS = 60000 };
+/* A child gives up first, so that it is the one to say what it has waited for. */
+enum { CHILD_WAITS_MS = 40000, CHILD_PATIENCE_MS = 60000 };
 
 /* --- inside the child --- */
 
@@ -45,30 +46,32 @@ static struct fake_subscription *child_subscribes(const struct child_task *task,
 {
     struct fake_subscription *subscription =
         fake_subscribe(task->fake, task->topic, task->group, mode);
-    require(fake_wait_subscribed(subscription), "subscribed");
+    require(fake_wait_subscribed(subscription), "was not subscribed");
     return subscription;
 }
 
 static void child_publishes(const struct child_task *task)
 {
     fake_publish_keyed(task->fake, task->topic, task->count, (size_t)task->extra);
-    require(fake_wait_answers(task->fake), "answers");
+    require(fake_wait_answers(task->fake), "got no answers to its publishes");
     for (size_t i = 0; i < task->fake->publish_count; i++)
-        require(task->fake->publishes[i]->code == FL_OK, "published");
+        require(task->fake->publishes[i]->code == FL_OK, "a publish failed");
 }
 
 static void child_holds(const struct child_task *task)
 {
     struct fake_subscription *subscription = child_subscribes(task, CONNECTOR_MODE_COMPETE);
     fake_window(subscription, (uint32_t)task->count, PLENTY);
-    require(fake_wait_deliveries(subscription, task->count), "deliveries");
+    require(fake_wait_deliveries(subscription, task->count),
+            "did not get the deliveries that it waited for");
 }
 
 static void child_holds_broadcast(const struct child_task *task)
 {
     struct fake_subscription *subscription = child_subscribes(task, CONNECTOR_MODE_BROADCAST);
     fake_window(subscription, (uint32_t)task->count, PLENTY);
-    require(fake_wait_deliveries(subscription, task->count), "deliveries");
+    require(fake_wait_deliveries(subscription, task->count),
+            "did not get the deliveries that it waited for");
 }
 
 static void say_and_accept(struct fake_delivery *delivery)
@@ -91,11 +94,11 @@ static void child_puts_off(const struct child_task *task)
 {
     struct fake_subscription *subscription = child_subscribes(task, CONNECTOR_MODE_COMPETE);
     fake_window(subscription, 1, PLENTY);
-    require(fake_wait_deliveries(subscription, 1), "delivery");
+    require(fake_wait_deliveries(subscription, 1), "did not get a delivery");
     fake_window(subscription, 0, PLENTY);
     fake_settle(subscription->deliveries[0], CONNECTOR_MODIFIED, task->extra);
     fake_publish(task->fake, fake_topic(task->fake, "after"), FL_SLICE_LIT("x"));
-    require(fake_wait_answers(task->fake), "answer");
+    require(fake_wait_answers(task->fake), "got no answer to its publish");
 }
 
 static const struct child_role {
@@ -126,14 +129,14 @@ static int run_child(int argc, char **argv, const struct connector_type *type)
     }
     prctl(PR_SET_PDEATHSIG, SIGKILL);
     struct child_task task = {
-        .fake = fake_gateway_new(type, values, value_count, CHILD_PATIENCE_MS, 20, &error),
+        .fake = fake_gateway_new(type, values, value_count, CHILD_WAITS_MS, 20, &error),
         .topic = fl_slice_str(argv[3]),
         .group = argv[4],
         .count = strtoul(argv[5], NULL, 10),
         .extra = strtol(argv[6], NULL, 10),
     };
     require(task.fake != NULL, error.text);
-    require(fake_wait_up(task.fake), "up");
+    require(fake_wait_up(task.fake), "its connector did not say that it is up");
     for (size_t i = 0; i < sizeof child_roles / sizeof *child_roles; i++) {
         if (strcmp(child_roles[i].name, argv[2]) == 0)
             child_roles[i].run(&task);

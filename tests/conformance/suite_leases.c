@@ -133,6 +133,7 @@ static void what_a_stopped_gateway_holds_comes_again(void **state)
     REQUIRE(suite->traits->competes && suite->traits->survives_process);
     require_short_lease(suite);
     struct fl_slice topic = fake_topic(suite->fake, "stopped");
+    make_group(suite, topic, "g");
     fake_publish_numbers(suite->fake, topic, 5);
     assert_published(suite);
     struct suite_child *child =

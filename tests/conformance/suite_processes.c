@@ -177,6 +177,7 @@ static void what_a_killed_gateway_held_comes_again(void **state)
     struct suite *suite = suite_of(state);
     REQUIRE(suite->traits->competes && suite->traits->survives_process);
     struct fl_slice topic = fake_topic(suite->fake, "killed");
+    make_group(suite, topic, "g");
     fake_publish_numbers(suite->fake, topic, 5);
     assert_published(suite);
     struct suite_child *child =
@@ -255,6 +256,7 @@ static void a_back_off_outlives_its_gateway(void **state)
     struct suite *suite = suite_of(state);
     REQUIRE(suite->traits->competes && suite->traits->survives_process && suite->traits->delays);
     struct fl_slice topic = fake_topic(suite->fake, "put-off");
+    make_group(suite, topic, "g");
     fake_publish(suite->fake, topic, FL_SLICE_LIT("7"));
     assert_published(suite);
     int64_t before_ms = now_ms(suite);

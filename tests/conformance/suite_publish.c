@@ -236,7 +236,7 @@ static void topics_may_be_as_long_as_promised(void **state)
         assert_int_equal(fake_number(last_of(subscriptions[i])), i);
     }
     assert_published(suite);
-    /* The gateway refuses a longer one; a connector that gets it all the same answers. */
+    /* A longer one is the connector's to refuse, and nothing else suffers from it. */
     fake_publish(suite->fake, long_topic(suite, most + 1, 0), FL_SLICE_LIT("x"));
     assert_true(fake_wait_answers(suite->fake));
     assert_true(suite->fake->is_up);

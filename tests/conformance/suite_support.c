@@ -153,6 +153,15 @@ static struct fake_subscription *subscribe_wide(struct suite *suite, struct fl_s
     return subscription;
 }
 
+/* The group is there, with nobody in it: from now on it gets what is published, wherever the
+ * connector lets a new one begin. */
+static void make_group(struct suite *suite, struct fl_slice topic, const char *group)
+{
+    struct fake_subscription *subscription = subscribe(suite, topic, group);
+    fake_unsubscribe(subscription);
+    assert_true(fake_wait_unsubscribed(subscription));
+}
+
 static struct fake_delivery *last_of(struct fake_subscription *subscription)
 {
     return subscription->deliveries[subscription->count - 1];
