@@ -5,20 +5,34 @@
  * what the gateway decides: retries, back-off, dead letters, ordering and limits are the gateway's.
  *
  * Rules that hold for every slot and every callback
+ *
  * - Thread: everything below is called on the loop's thread, in both directions. A connector whose
- * client library blocks or has threads of its own crosses over by a mailbox.
+ *   client library blocks or has threads of its own crosses over by a mailbox (`session.h`).
+ *
  * - No call blocks. It fails now (and nothing is answered later), or is answered later exactly
- * once.
+ *   once.
+ *
  * - A callback into the gateway never runs inside the call that asked for it: defer it to the end
- * of the turn
- *   (`net_loop_defer`).
+ *   of the turn (`net_loop_defer`). A slot may be called inside a callback (a delivery is settled
+ *   inside `deliver`), so a connector's state is in order before each.
+ *
  * - Pointers in arguments are borrowed for the call unless a word says otherwise: *copied* (by the
- * callee), *taken* (the callee's from now on, on success only), *held* (the callee adds a reference
- * of its own).
- * - Units: bytes, milliseconds; instants ending in `_at_ms` are of the monotonic clock.
+ *   callee), *taken* (the callee's from now on, on success only), *held* (the callee adds a
+ *   reference of its own).
+ *
+ * - Units: bytes, milliseconds; instants ending in `_at_ms` are of the monotonic clock, those
+ *   ending in `_wall_ms` count from 1970.
+ *
  * - Errors: code says what happened, class what to do (`base/error.h`); text has one line for a
- * person.
- * - An absent operation (NULL) means "not supported".
+ *   person.
+ *
+ * - An absent operation (NULL) means "not supported". `open` and `close` are always there;
+ *   `subscribe` comes with `unsubscribe`, `window` and `settle`; `extend` with a lease, and only
+ *   then.
+ *
+ * Life: `open`, then `state` up. The gateway publishes, invokes and subscribes only while the
+ * connector is up; windows, settlements and `unsubscribe` may come at any time. What comes while it
+ * is down all the same is answered all the same. `close` ends everything.
  */
 #ifndef CONNECTOR_H
 #define CONNECTOR_H
@@ -38,8 +52,7 @@ struct connector;
 struct connector_host;
 struct connector_subscription;
 
-/* --- what a connector promises
- * ---------------------------------------------------------------------- */
+/* --- what a connector promises --- */
 
 enum connector_order {
     CONNECTOR_ORDER_NONE,         /* any order */
@@ -56,25 +69,31 @@ struct connector_traits {
                             no limit */
     uint32_t window_messages; /* unsettled deliveries of one subscription that keep it busy, where a
                                  settlement takes long; 0 = the gateway's own choice */
-    bool delays;              /* `modified` with delay_ms is carried out by the broker */
+    bool delays;    /* `modified` with delay_ms is carried out by the broker; without it the
+                       message is offered again at once, and the gateway waits itself */
     bool ttl;       /* message time to live is carried out by the broker (daprd's MESSAGE_TTL) */
     bool headers;   /* metadata travels beside the body */
     bool wildcards; /* subscriptions may be patterns (daprd's SUBSCRIBE_WILDCARDS) */
-    bool history;   /* a new group may start at earliest, at a time, at a position */
-    bool survives_process; /* what was confirmed is still there after kill -9 of the gateway */
+    bool history;   /* a new group may start at earliest, at a time, at a position; without it the
+                       gateway asks for CONNECTOR_START_DEFAULT alone */
+    /* What was confirmed, and the groups, are still there after kill -9 of the gateway. What it had
+     * in hand is offered again, by whatever gateway of the group is next. */
+    bool survives_process;
     bool competes; /* CONNECTOR_MODE_COMPETE is honoured; else every subscription gets everything */
     enum connector_order order;
+    /* `fairlead check` measures the topics of subscriptions. Whatever else is beyond a limit comes
+     * to the connector, which refuses it: FL_CLASS_REJECT, for this one publish or subscription. */
     size_t max_message_bytes;   /* 0 = no limit of its own */
     size_t max_topic_bytes;     /* 0 = no limit of its own */
-    const char *topic_alphabet; /* in words, for errors; NULL = any bytes */
+    const char *topic_alphabet; /* in words, for errors; NULL = any bytes, NUL and `/` included */
 };
 
-/* --- publishing
- * --------------------------------------------------------------------------------------- */
+/* --- publishing --- */
 
 struct connector_publish {
     struct fl_slice topic;         /* the broker's name of it, namespace prefix included */
-    struct ce_event *event;        /* the gateway keeps a reference until this one is answered */
+    struct ce_event *event;        /* the gateway keeps a reference until this one is answered; who
+                                      answers at the deadline while a thread still reads holds one */
     struct fl_slice partition_key; /* null = none */
     int64_t deadline_at_ms;        /* answered by then at the latest */
     void *token;                   /* the gateway's; comes back in the answer */
@@ -89,8 +108,7 @@ struct connector_published {
     const char *text; /* borrowed; NULL on success */
 };
 
-/* --- invoking (output bindings)
- * ------------------------------------------------------------------------ */
+/* --- invoking (output bindings) --- */
 
 struct connector_call {
     struct fl_slice operation; /* of a binding: one of the type's `operations` */
@@ -112,8 +130,7 @@ struct connector_invoked {
     size_t metadata_count;
 };
 
-/* --- subscribing
- * ---------------------------------------------------------------------------------------- */
+/* --- subscribing --- */
 
 enum connector_mode {
     CONNECTOR_MODE_COMPETE,   /* one of the group's subscribers gets each message */
@@ -121,7 +138,8 @@ enum connector_mode {
 };
 
 enum connector_start {
-    CONNECTOR_START_DEFAULT, /* the connector's own, as its page says */
+    CONNECTOR_START_DEFAULT, /* the connector's own, as its page says: at the first message that is
+                                still there, or with what is published from now on */
     CONNECTOR_START_EARLIEST,
     CONNECTOR_START_LATEST,
     CONNECTOR_START_TIME,     /* start_value: RFC 3339 */
@@ -152,7 +170,8 @@ struct connector_delivery {
     struct ce_event *event; /* one reference is taken by the gateway */
     struct fl_slice topic;  /* the concrete one, for a pattern subscription as well */
     uint64_t lane;          /* 0 = none; equal lanes are worked on one at a time, in order */
-    uint32_t attempt;       /* 1 = first; 0 = unknown */
+    uint32_t attempt; /* 1 = first; 0 = unknown; one more after `modified`, and after a gateway
+                         that ended, or lost its lease, with the message in hand */
     int64_t stored_wall_ms; /* when the broker stored it; 0 = unknown */
     struct connector_token token;
 };
@@ -180,8 +199,7 @@ struct connector_backlog {
     int64_t as_of_wall_ms;
 };
 
-/* --- counters
- * ----------------------------------------------------------------------------------------- */
+/* --- counters --- */
 
 /* Something that a connector counts; the gateway shows it as the metric
  * `fairlead_connector_<name>{component="…"}`. */
@@ -191,8 +209,7 @@ struct connector_counter {
     bool is_gauge; /* may fall; else it only grows */
 };
 
-/* --- gateway → connector
- * ---------------------------------------------------------------------------------- */
+/* --- gateway → connector --- */
 
 struct connector_type {
     uint32_t interface; /* CONNECTOR_INTERFACE */
@@ -223,12 +240,16 @@ struct connector_type {
     void (*resolve_traits)(const void *settings, struct connector_traits *traits);
 
     /* The instance's memory is zeroed, its `struct connector` filled, its settings checked. Starts
-     * connecting and never gives up by itself; says `state` when it is up. Fails only where no time
-     * and no peer could mend it. After a failure nothing is called any more, `close` neither. */
+     * connecting and never gives up by itself; says `state` when it is up, and may say at any time
+     * why it is still down. Fails only where no time and no peer could mend it. After a failure
+     * nothing is called any more, `close` neither. */
     enum fl_err (*open)(struct connector *connector, struct fl_error *error);
 
-    /* No new work comes; what was taken is finished until the deadline, then `closed` is called;
-     * only then the memory goes. Idempotent: a second call can only bring the deadline forward. */
+    /* No new work comes. What was taken is finished until the deadline: publishes are answered,
+     * deliveries may be settled, and nothing more is delivered. Then `closed` is called, at the
+     * latest soon after the deadline, and only then the memory goes. Subscriptions end with it:
+     * `unsubscribed` is called for those whose `unsubscribe` came, and for no other. Idempotent: a
+     * second call can only bring the deadline forward. */
     void (*close)(struct connector *connector, int64_t deadline_at_ms);
 
     /* Takes a prefix of `items` (its length is the result) and answers each taken one exactly once
@@ -239,30 +260,37 @@ struct connector_type {
                       size_t count);
 
     /* Answered by `invoked`. Everything in `call` is copied or used up inside. FL_ERR_AGAIN: not
-     * now. An output binding gets the operations that it lists and no other. A pub/sub connector
-     * offers what its system can do beyond publishing and subscribing: "cancel"  metadata `topic`,
-     * `id`: takes back a delayed message before it is due; FL_ERR_NOT_FOUND when there is none (any
-     * more) "peek"    metadata `topic`, `count`, `group` (may be absent): shows messages and claims
-     *             none; answers with one JSON object a line
-     * FL_ERR_UNSUPPORTED: no such operation. */
+     * now. FL_ERR_UNSUPPORTED: no such operation. An output binding gets the operations that it
+     * lists and no other. A pub/sub connector offers what its system can do beyond publishing and
+     * subscribing:
+     *
+     * - "cancel", metadata `topic`, `id`: takes back a delayed message before it is due;
+     *   FL_ERR_NOT_FOUND when there is none (any more).
+     *
+     * - "peek", metadata `topic`, `count`, `group` (may be absent): shows messages and claims none;
+     *   answers with one JSON object a line. */
     enum fl_err (*invoke)(struct connector *connector, const struct connector_call *call,
                           struct fl_error *error);
 
-    /* Answered by `subscribed`. The subscription is borrowed until `unsubscribed`. Changes made in
-     * one turn of the loop are applied together. No delivery comes before the first `window`. */
+    /* Answered by `subscribed`. The subscription is borrowed until `unsubscribed`, or until
+     * `subscribed` tells of a failure. Changes made in one turn of the loop are applied together.
+     * No delivery comes before `subscribed`, nor before the first `window`. */
     void (*subscribe)(struct connector *connector, struct connector_subscription *subscription);
 
     /* Nothing is delivered after this call; unsettled deliveries may still be settled until
      * `unsubscribed`, which comes when all were settled or the broker has them back. */
     void (*unsubscribe)(struct connector *connector, struct connector_subscription *subscription);
 
-    /* The most that may be delivered and unsettled; 0 messages pauses. Messages are never overshot;
-     * bytes by at most one message per source. */
+    /* The most that may be delivered and unsettled; 0 messages pauses. It may come before
+     * `subscribed`, and may be less than what is out; from the call on it counts, so what is on its
+     * way from another thread goes back. Then others of the group get it. Messages are never
+     * overshot; bytes by at most one message per source. */
     void (*window)(struct connector *connector, struct connector_subscription *subscription,
                    uint32_t messages, size_t bytes);
 
-    /* In any order, each delivery once. One of an ended generation is ignored. Not answered: a
-     * settlement that the broker loses shows as a redelivery. */
+    /* In any order, each delivery once. One of an ended generation, or a token that means nothing
+     * (any more), is ignored. Not answered: a settlement that the broker loses shows as a
+     * redelivery. The room in the window is free at once. */
     void (*settle)(struct connector *connector, const struct connector_settlement *items,
                    size_t count);
 
@@ -285,8 +313,7 @@ struct connector_type {
     void (*read_counters)(struct connector *connector, uint64_t *values);
 };
 
-/* --- connector → gateway
- * ------------------------------------------------------------------------------------ */
+/* --- connector → gateway --- */
 
 struct connector_callbacks {
     /* At any time. Each change from up to down ends a generation: settlements of before are

@@ -7,6 +7,8 @@
  *
  *   loop: connector_session_post ──► mailbox ──► turn ──► connector_session_reply ──► loop
  *
+ * examples/connector is a small connector that works so.
+ *
  * A session never owns a call without an end. `connector_session_interrupt` makes a blocked system
  * call return (EINTR, by a signal whose handler does nothing) and calls the connector's own
  * `interrupt`, for what a signal does not reach. A thread that does not end by its deadline even so
@@ -42,8 +44,9 @@ struct connector_session_sleep {
 struct connector_session_type {
     const char *name; /* of the thread, at most 15 bytes */
 
-    /* Session's thread. `work` is a list in order of arrival (`fl_mailbox_next`), or NULL; its
-     * entries are taken. */
+    /* Session's thread. `work` is a list in order of arrival, or NULL; its entries are taken, so
+     * `fl_mailbox_next` is asked before an entry is given away. A turn that finds the session
+     * interrupted ends what it is at and says `is_over`. */
     void (*turn)(void *owner, struct fl_mailbox_entry *work, struct connector_session_sleep *sleep);
 
     /* Any thread, at any time while the session lives, possibly several times: makes calls return
@@ -51,13 +54,15 @@ struct connector_session_type {
     void (*interrupt)(void *owner);
 
     /* Loop. The thread has ended, or (`is_abandoned`) will never: then whatever it uses, `owner`
-     * above all, must not be freed. The session itself is gone. `rest` is what was posted and never
-     * reached a turn; its entries are taken. */
+     * above all, must not be freed. So `owner` is no part of the connector's instance, whose memory
+     * goes after `closed`. The session itself is gone. `rest` is what was posted and never reached
+     * a turn; its entries are taken. An abandoned one may have posted a
+     * reply that still runs. */
     void (*ended)(void *owner, struct fl_mailbox_entry *rest, bool is_abandoned);
 };
 
-/* Starts the thread; the first turn comes at once, without work. `type` and `owner` are borrowed
- * until `ended`. Loop. FL_ERR_SYSTEM. */
+/* Starts the thread; the first turn comes at once, without work, and `*session` is set before it.
+ * `type` and `owner` are borrowed until `ended`. Loop. FL_ERR_SYSTEM. */
 enum fl_err connector_session_start(const struct connector_session_type *type,
                                     struct net_loop *loop, void *owner,
                                     struct connector_session **session,
@@ -76,7 +81,8 @@ void connector_session_interrupt(struct connector_session *session);
 /* Session's thread. True from the first interrupt on. */
 bool connector_session_is_interrupted(const struct connector_session *session);
 
-/* Loop. By then the thread has to have ended: it is interrupted, and a second later abandoned. A
+/* Loop. By then the thread has to have ended: it is interrupted, and a second later abandoned. The
+ * thread ends by a turn that says `is_over`, so something has to be posted that tells it to. A
  * second call can only bring it forward. */
 void connector_session_set_deadline(struct connector_session *session, int64_t deadline_at_ms);
 
