@@ -65,6 +65,9 @@ class Packages(WithPackages):
             self.assertIn(f"fairlead (= {version})",
                           self.field(f"fairlead-connector-{system}", "Depends"))
 
+    def test_the_headers_bring_what_they_include(self):
+        self.assertIn("libck-dev", self.field("fairlead-dev", "Depends"))
+
     def test_what_a_user_edits_is_a_configuration_file(self):
         control = os.path.join(self.folder, "control")
         run("dpkg-deb", "-e", self.packages["fairlead"], control)
