@@ -36,7 +36,7 @@ struct fl_slice config_component_system(const struct config_component *component
     struct fl_slice type = component->type;
     size_t dot = fl_slice_find_byte(type, '.');
     if (dot == type.len)
-        return fl_slice_of(type.data + dot, 0);
+        return FL_SLICE_LIT("");
     return fl_slice_of(type.data + dot + 1, type.len - dot - 1);
 }
 

@@ -212,7 +212,7 @@ static void keep_metadata(const struct config_reader *reader, const struct spec 
     size_t count = spec->metadata.count;
     const struct config_node *map = config_node_find(node, "metadata");
     struct config_node_pair *pairs = NULL; /* in the order of the row that was read */
-    if (map)
+    if (count)
         (void)config_node_unique_pairs(map, reader->arena, &pairs);
     subscription->metadata = FL_ARENA_ARRAY(reader->arena, struct config_value, count + 1);
     subscription->metadata_count = count;

@@ -49,6 +49,34 @@ static const struct config_option rows[] = {
     {.name = NULL},
 };
 
+/* Without defaults, with what a row may have besides. */
+struct bare {
+    struct fl_slice text;
+    int64_t number, wait_ms, span_ms, size_bytes;
+    bool truth;
+    struct config_list list;
+    int word;
+};
+
+#define BARE(member) .offset = offsetof(struct bare, member)
+
+static const struct config_option bare_rows[] = {
+    {.name = "text", .type = CONFIG_STRING, .max = 9, .is_required = true, BARE(text)},
+    {.name = "number", .type = CONFIG_INT, .unit = "pieces", BARE(number)},
+    {.name = "wait",
+     .type = CONFIG_DURATION,
+     .unit = "s",
+     .max = INT64_MAX / 1000000,
+     BARE(wait_ms)},
+    {.name = "span", .type = CONFIG_DURATION, BARE(span_ms)},
+    {.name = "size", .type = CONFIG_BYTES, .min = 1048576, .max = INT64_MAX, BARE(size_bytes)},
+    {.name = "truth", .type = CONFIG_BOOL, .is_secret = true, BARE(truth)},
+    {.name = "list", .type = CONFIG_LIST, .help = "a|b", BARE(list)},
+    {.name = "word", .type = CONFIG_ENUM, .values = "one|two|three", BARE(word)},
+    {.name = "old", .aliases = "older,oldest", .type = CONFIG_IGNORED},
+    {.name = NULL},
+};
+
 static size_t split_lines(struct fl_slice text, struct fl_slice *lines)
 {
     size_t count = 0;
@@ -61,16 +89,62 @@ static size_t split_lines(struct fl_slice text, struct fl_slice *lines)
     return count;
 }
 
+static void check_bare(const struct config_value *values, size_t count,
+                       const struct config_bind *how)
+{
+    struct bare bare = {.number = -77, .word = -77};
+    struct fl_error error = {.text = ""};
+    const struct config_option_target target = {bare_rows, &bare};
+    if (config_options_bind(&target, 1, values, count, how, &error) != FL_OK) {
+        FL_ASSERT(error.text[0] != '\0' && bare.number == -77 && bare.word == -77);
+        return;
+    }
+    FL_ASSERT(bare.text.len > 0 && bare.text.len <= 9);
+    FL_ASSERT(bare.word >= 0 && bare.word <= 2 && bare.wait_ms >= 0);
+    FL_ASSERT(bare.size_bytes == 0 || bare.size_bytes >= 1048576);
+    for (size_t i = 0; i < bare.list.count; i++)
+        FL_ASSERT(bare.list.items[i].len > 0);
+}
+
+static void check_scopes(const struct config_value *values, size_t count,
+                         const struct config_bind *how)
+{
+    struct fl_error error = {.text = ""};
+    if (config_scopes_check(values, count, how, &error) != FL_OK)
+        FL_ASSERT(how->is_strict && error.text[0] != '\0');
+}
+
+/* What is printed for people says every row. */
+static void check_manual(const struct config_option *table)
+{
+    struct fl_buffer plain = {0}, page = {0};
+    config_options_print_plain(table, &plain);
+    config_options_print_markdown(table, &page);
+    for (const struct config_option *row = table; row->name; row++)
+        FL_ASSERT(strstr(fl_buffer_cstr(&plain), row->name) &&
+                  strstr(fl_buffer_cstr(&page), row->name));
+    fl_buffer_fini(&plain);
+    fl_buffer_fini(&page);
+}
+
 static void check_bind(const struct config_value *values, size_t count, struct fl_arena *arena,
-                       bool is_strict)
+                       uint8_t choice)
 {
     struct settings s = {.count = -77};
     struct config_notes notes;
     struct fl_error error = {.text = ""};
     const struct config_option_target targets[] = {{rows, &s}, {config_scope_options, NULL}};
     config_notes_init(&notes, arena);
-    struct config_bind how = {
-        .owner = "o", .arena = arena, .notes = &notes, .is_strict = is_strict};
+    notes.keeps_errors = choice & 8;
+    struct config_bind how = {.owner = choice & 16 ? NULL : "o",
+                              .arena = arena,
+                              .notes = &notes,
+                              .is_strict = choice & 4,
+                              .is_open = choice & 32,
+                              .file = choice & 64 ? "c.yaml" : NULL,
+                              .line = 1};
+    check_bare(values, count, &how);
+    check_scopes(values, count, &how);
     if (config_options_bind(targets, 2, values, count, &how, &error) != FL_OK) {
         FL_ASSERT(s.count == -77 && error.text[0] != '\0');
         return;
@@ -81,7 +155,7 @@ static void check_bind(const struct config_value *values, size_t count, struct f
     FL_ASSERT(s.limit_bytes >= 0 && s.host.data);
 }
 
-static void check_settings(const struct fl_slice *lines, size_t count, bool is_strict)
+static void check_settings(const struct fl_slice *lines, size_t count, uint8_t choice)
 {
     struct fl_arena arena = {0};
     struct config_value values[LINES_MAX];
@@ -95,7 +169,9 @@ static void check_settings(const struct fl_slice *lines, size_t count, bool is_s
             .file = "c.yaml",
             .line = (uint32_t)i};
     }
-    check_bind(values, count, &arena, is_strict);
+    check_bind(values, count, &arena, choice);
+    check_manual(rows);
+    check_manual(bare_rows);
     config_scopes_read(values, count, FL_SLICE_LIT("app"), &arena, &scopes);
     (void)config_scopes_allow(&scopes, CONFIG_SCOPE_PUBLISH, FL_SLICE_LIT("a"));
     (void)config_scopes_allow(&scopes, CONFIG_SCOPE_SUBSCRIBE, FL_SLICE_LIT("a"));
@@ -114,7 +190,9 @@ static void check_flags(const struct fl_slice *lines, size_t count)
         FL_ASSERT(result.status == 1 && result.fatal);
     if (result.outcome == CONFIG_EXIT)
         FL_ASSERT(result.out.len + result.err.len > 0);
-    if (result.outcome == CONFIG_RUN && !result.flags.is_wait_client)
+    bool serves =
+        result.flags.command == CONFIG_SERVE || result.flags.command == CONFIG_RUN_PROGRAM;
+    if (result.outcome == CONFIG_RUN && serves && !result.flags.is_wait_client)
         FL_ASSERT(result.flags.app_id.len > 0 && result.flags.max_memory_bytes > 0);
     config_flags_fini(&result);
     for (size_t i = 0; i < count; i++)
@@ -175,7 +253,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     size_t count = split_lines(text, lines);
     switch (data[0] & 3) {
     case 0:
-        check_settings(lines, count, data[0] & 4);
+        check_settings(lines, count, data[0]);
         break;
     case 1:
         check_flags(lines, count);

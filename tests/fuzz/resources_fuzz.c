@@ -23,7 +23,7 @@ static void check_component(const struct config_node *root, bool is_strict, stru
     struct config_scopes scopes;
     struct fl_error error = {.text = ""};
     enum fl_err err = config_component_decode(root, arena, notes, is_strict, &component, &error);
-    FL_ASSERT((err == FL_OK) == (error.text[0] == '\0'));
+    FL_ASSERT(notes->keeps_errors || (err == FL_OK) == (error.text[0] == '\0'));
     if (err != FL_OK)
         return;
     FL_ASSERT(component.name.len > 0 && component.init_timeout_ms > 0);
@@ -82,7 +82,7 @@ static void check_resiliency(const struct config_node *root, bool is_strict, str
     config_resiliency_fini(&resiliency);
 }
 
-static void check_documents(struct fl_slice text, bool is_strict)
+static void check_documents(struct fl_slice text, bool is_strict, bool keeps_errors)
 {
     size_t at = 0;
     uint32_t line = 1, first_line;
@@ -94,6 +94,7 @@ static void check_documents(struct fl_slice text, bool is_strict)
         struct fl_slice json;
         struct fl_error error = {.text = ""};
         config_notes_init(&notes, &arena);
+        notes.keeps_errors = keeps_errors;
         if (config_yaml_parse(document, "f.yaml", first_line, CONFIG_DIALECT_RESOURCE, &arena,
                               &root, &error) == FL_OK) {
             if (config_node_value(root, &arena, &json) == FL_OK)
@@ -108,17 +109,18 @@ static void check_documents(struct fl_slice text, bool is_strict)
     }
 }
 
-static void check_configuration(struct fl_slice text, bool is_strict)
+static void check_configuration(struct fl_slice text, bool is_strict, bool keeps_errors)
 {
     struct fl_arena arena = {0};
     struct config_notes notes;
     struct config_configuration configuration;
     struct fl_error error = {.text = ""};
     config_notes_init(&notes, &arena);
+    notes.keeps_errors = keeps_errors;
     config_configuration_init(&configuration);
     if (config_configuration_apply(text, "c.yaml", is_strict, &arena, &notes, &configuration,
                                    &error) != FL_OK)
-        FL_ASSERT(error.text[0] != '\0');
+        FL_ASSERT(keeps_errors || error.text[0] != '\0');
     FL_ASSERT(configuration.tracing.sampling_rate >= 0 && configuration.tracing.sampling_rate <= 1);
     (void)config_api_is_allowed(&configuration, "v1.0", "publish");
     (void)config_feature_is_enabled(&configuration, "HotReload");
@@ -141,20 +143,20 @@ static void check_answer(struct fl_slice body)
     fl_arena_fini(&arena);
 }
 
-/* The first byte chooses what the rest is, and whether reading is strict. */
+/* The first byte chooses what the rest is, whether reading is strict, and whether it goes on. */
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     if (size == 0)
         return 0;
     struct fl_slice text = fl_slice_of((const char *)data + 1, size - 1);
-    bool is_strict = data[0] & 4;
+    bool is_strict = data[0] & 4, keeps_errors = data[0] & 8;
     switch (data[0] & 3) {
     case 0:
     case 1:
-        check_documents(text, is_strict);
+        check_documents(text, is_strict, keeps_errors);
         break;
     case 2:
-        check_configuration(text, is_strict);
+        check_configuration(text, is_strict, keeps_errors);
         break;
     case 3:
         check_answer(text);
