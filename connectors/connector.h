@@ -71,6 +71,7 @@ struct connector_traits {
                                  settlement takes long; 0 = the gateway's own choice */
     bool delays;    /* `modified` with delay_ms is carried out by the broker; without it the
                        message is offered again at once, and the gateway waits itself */
+    bool forgets;   /* of an input binding: what is settled as `modified` does not come again */
     bool ttl;       /* message time to live is carried out by the broker (daprd's MESSAGE_TTL) */
     bool headers;   /* metadata travels beside the body */
     bool wildcards; /* subscriptions may be patterns (daprd's SUBSCRIBE_WILDCARDS) */

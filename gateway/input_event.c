@@ -120,31 +120,10 @@ static void end(struct gw_input_event *event, enum connector_outcome outcome, in
         gw_shutdown_check(input->gateway);
 }
 
-/* Failed for good as far as we are concerned; whether it comes again is the connector's. */
-static void give_up(struct gw_input_event *event, const char *why)
+static bool goes_on(const struct gw_input_event *event)
 {
-    struct gw_input *input = event->input;
-    int64_t delay = gw_retry_backoff_ms(event->attempt);
-    if (event->refusal && input->policy.breaker) {
-        int64_t least = gw_policy_refused_ms(&input->policy);
-        delay = delay < least ? least : delay;
-    }
-    if (!is_stale(event)) {
-        gw_input_count(input, false, now_ms(input) - event->came_ms);
-        gw_input_say_failure(input, why);
-    }
-    end(event, CONNECTOR_MODIFIED, delay);
-}
-
-/* --- attempts --- */
-
-static void on_due(struct net_timer *timer)
-{
-    struct gw_input_event *event = FL_CONTAINER(timer, struct gw_input_event, timer);
-    if (event->refusal)
-        give_up(event, event->refusal);
-    else
-        attempt(event);
+    const struct gw_input *input = event->input;
+    return input->is_wanted && input->state == GW_INPUT_READING && !is_stale(event);
 }
 
 static void wait_for(struct gw_input_event *event, int64_t wait_ms)
@@ -153,9 +132,74 @@ static void wait_for(struct gw_input_event *event, int64_t wait_ms)
     net_timer_start(event->input->gateway->loop, &event->timer, now_ms(event->input) + wait_ms);
 }
 
-static void refuse(struct gw_input_event *event, const char *why)
+static void on_let_through(struct gw_waiter *waiter)
+{
+    attempt(FL_CONTAINER(waiter, struct gw_input_event, waiter));
+}
+
+/* It would come again at once, or behind others of its lane: it stays until it may be tried. */
+static void back_off(struct gw_input_event *event)
+{
+    event->run = (struct gw_policy_run){0};
+    event->refusal = NULL;
+    if (!event->is_refused) {
+        wait_for(event, gw_retry_backoff_ms(event->attempt++));
+        return;
+    }
+    event->state = GW_INPUT_EVENT_WAITING;
+    event->waiter.go = on_let_through;
+    gw_policy_wait(&event->input->policy, &event->waiter);
+}
+
+static void give_back(struct gw_input_event *event)
+{
+    int64_t delay = gw_retry_backoff_ms(event->attempt);
+    if (event->is_refused) {
+        int64_t least = gw_policy_refused_ms(&event->input->policy);
+        delay = delay < least ? least : delay;
+    }
+    end(event, CONNECTOR_MODIFIED, delay);
+}
+
+/* No attempt is left. One that the breaker refuses is told of once. */
+static void give_up(struct gw_input_event *event, const char *why, bool is_refused)
+{
+    struct gw_input *input = event->input;
+    const struct connector_traits *traits = &input->component->connector->traits;
+    bool is_news = !is_refused || !event->is_refused;
+    event->is_refused = is_refused;
+    if (!is_stale(event) && is_news) {
+        gw_input_count(input, false, now_ms(input) - event->came_ms);
+        gw_input_say_failure(input, why);
+    }
+    if (goes_on(event) && !traits->forgets && (event->lane || !traits->delays))
+        back_off(event);
+    else
+        give_back(event);
+}
+
+/* --- attempts --- */
+
+static void on_due(struct net_timer *timer)
+{
+    struct gw_input_event *event = FL_CONTAINER(timer, struct gw_input_event, timer);
+    if (event->refusal)
+        give_up(event, event->refusal, false);
+    else
+        attempt(event);
+}
+
+static void on_refusal_due(struct net_timer *timer)
+{
+    struct gw_input_event *event = FL_CONTAINER(timer, struct gw_input_event, timer);
+    event->timer.expired = on_due;
+    give_up(event, event->refusal, true);
+}
+
+static void refuse(struct gw_input_event *event, const char *why, bool is_by_breaker)
 {
     event->refusal = why;
+    event->timer.expired = is_by_breaker ? on_refusal_due : on_due;
     wait_for(event, 0);
 }
 
@@ -170,9 +214,8 @@ static bool is_accepted(const struct gw_input *input, const struct http_result *
 static void fail(struct gw_input_event *event, const struct http_result *result)
 {
     struct gw_input *input = event->input;
-    bool goes_on = input->is_wanted && input->state == GW_INPUT_READING && !is_stale(event);
     char text[GW_INPUT_FAILURE_BYTES];
-    if (!goes_on) {
+    if (!goes_on(event)) {
         gw_policy_withdrew(&input->policy, &event->run);
     } else if (input->policy.config.is_set) {
         int64_t wait = gw_policy_failed(&input->policy, &event->run, result->status,
@@ -183,7 +226,7 @@ static void fail(struct gw_input_event *event, const struct http_result *result)
         }
     }
     gw_input_failure_text(result, text);
-    give_up(event, text);
+    give_up(event, text, false);
 }
 
 static void on_answer(struct http_call *http, const struct http_result *result)
@@ -233,6 +276,7 @@ static void call_app(struct gw_input_event *event, struct fl_slice fields)
     size_t agent_bytes = event->fields.names_agent ? input->agent_bytes : 0;
     struct http_call *http = &event->call.http;
     event->state = GW_INPUT_EVENT_CALLING;
+    event->is_refused = false;
     event->called_ms = now_ms(input);
     http->parts[0] = (struct iovec){input->head.data, input->head.len - agent_bytes};
     http->parts[1] = (struct iovec){(char *)fields.data, fields.len};
@@ -248,13 +292,13 @@ static void attempt(struct gw_input_event *event)
     struct gw_input *input = event->input;
     struct fl_slice fields;
     if (render_fields(event, &fields)) {
-        refuse(event, "the event's metadata cannot be sent as headers");
+        refuse(event, "the event's metadata cannot be sent as headers", false);
         return;
     }
     const char *refusal =
         input->policy.config.is_set ? gw_policy_begin(&input->policy, &event->run) : NULL;
     if (refusal)
-        refuse(event, refusal);
+        refuse(event, refusal, true);
     else
         call_app(event, fields);
 }
@@ -302,6 +346,7 @@ static bool take_waiting(struct gw_input_event *event)
     if (event->state == GW_INPUT_EVENT_CALLING)
         return false;
     net_timer_stop(event->input->gateway->loop, &event->timer);
+    gw_policy_leave(&event->waiter);
     return true;
 }
 

@@ -2,11 +2,13 @@
  *
  *   IN_LANE ─► CALLING ─┬─ accepted ──────────────────────► settled as accepted
  *                 ▲     └─ failed ─┬─ policy: WAITING ─┐
- *                 └────────────────┼───────────────────┘
- *                                  └─ no more ───────────► settled as modified
+ *                 ├────────────────┼───────────────────┘
+ *                 └─ back-off: WAITING ─┴─ no more ───────► settled as modified
  *
- * Accepted is any 2xx; exactly 200 where a retry policy applies (runtime.md §2.5). What comes after
- * `modified` is the connector's: some offer the event again, some forget it.
+ * Accepted is any 2xx; exactly 200 where a retry policy applies (runtime.md §2.5). When no attempts
+ * are left, a source that forgets the event, or offers it again after its delay, gets it back as
+ * `modified`; for any other, and for one of a lane, the house's back-off is kept here, and what an
+ * open breaker refuses waits in its line.
  *
  * Events of one lane are worked on one after the other. An event of a connection that was lost, or
  * of a former reading, ends without a settlement.
@@ -37,9 +39,11 @@ struct gw_input_event {
     enum gw_input_event_state state;
     int64_t came_ms, called_ms;
     const char *refusal; /* why it ends without a call; NULL: it does not */
+    bool is_refused;     /* by the circuit breaker, and not let through since */
     struct gw_policy_run run;
     struct gw_app_call call;
     struct net_timer timer;
+    struct gw_waiter waiter; /* in the breaker's line */
     struct gw_delivery_fields fields;
 };
 

@@ -361,7 +361,7 @@ const struct connector_type cn_cron_type = {
     .interface = CONNECTOR_INTERFACE,
     .component_types = component_types,
     .summary = "An input binding that sends an event at given times.",
-    .traits = {.order = CONNECTOR_ORDER_NONE},
+    .traits = {.forgets = true, .order = CONNECTOR_ORDER_NONE},
     .state_size = sizeof(struct cron),
     .settings_size = sizeof(struct settings),
     .component_options = component_options,

@@ -409,6 +409,77 @@ class Verdicts(Inputs):
         self.assertIn("metadata cannot be sent as headers", gateway.log())
 
 
+class Held(Inputs):
+    """Sources that would offer an event again at once, or behind others of its lane: it stays here
+    until it may be tried again."""
+
+    def refused_first(self, *documents, **settings):
+        """The first call fails, any other does not."""
+        answers = [answer(500)]
+        app = self.app(on_event=by_method(post=lambda r: answers.pop() if answers else OK))
+        gateway = self.inputs(app=app, documents=(binding(**settings),) + documents)
+        return app, gateway
+
+    def test_a_hasty_source_is_no_hot_loop(self):
+        app, gateway = self.refused_first(hurries="true")
+        self.order(gateway)
+        self.wait_heard(gateway, "settle .*")
+        self.assertEqual(self.settled(gateway), ["0 accepted"])
+        first, second = app.got("/tick")
+        self.assertGreaterEqual(second.at - first.at, 0.75)
+        for success in ("true", "false"):
+            self.assertEqual(gateway.metric("dapr_component_input_binding_count",
+                                            success=success), 1)
+
+    def test_a_lane_stays_in_order(self):
+        for how in ("hurries", "redelivers"):
+            app, gateway = self.refused_first(**{how: "true"})
+            for data in ("first", "second"):
+                self.order(gateway, data=data, lane=7)
+            self.order(gateway, data="other", lane=8)
+            self.wait_heard(gateway, "settle .*", 3)
+            bodies = [r.body for r in app.got() if r.body != b'"other"']
+            self.assertEqual(bodies, [b'"first"', b'"first"', b'"second"'], how)
+            self.assertEqual(sorted(self.settled(gateway)),
+                             ["0 accepted", "1 accepted", "2 accepted"])
+
+    def test_what_a_breaker_refuses_waits_in_its_line(self):
+        policy = inbound({"circuitBreakers": {"trips": {"timeout": "400ms",
+                                                        "trip": "consecutiveFailures > 0"}}},
+                         circuitBreaker="trips")
+        app, gateway = self.refused_first(policy, hurries="true")
+        self.order(gateway)
+        gateway.wait_log("changed state from closed to open")
+        self.order(gateway, count=20)
+        self.wait_heard(gateway, "settle .*", 21)
+        self.assertEqual(set(line.split()[1] for line in self.settled(gateway)), {"accepted"})
+        self.assertEqual(len(app.got()), 22)
+        self.assertEqual(gateway.log().count("changed state"), 3)
+
+    def test_it_is_given_back_at_the_end(self):
+        policy = inbound({"circuitBreakers": {"trips": {"timeout": "10m",
+                                                        "trip": "consecutiveFailures > 0"}}},
+                         circuitBreaker="trips")
+        for documents in ((), (policy,)):
+            app, gateway = self.refused_first(*documents, hurries="true")
+            self.order(gateway)
+            gateway.wait_for(lambda: gateway.metric("dapr_component_input_binding_count",
+                                                    success="false") >= 1, "it failed")
+            self.end_with(gateway)
+            self.assertEqual(self.settled(gateway), ["0 modified"])
+            self.assertEqual(len(app.got()), 1)
+
+    def test_it_is_forgotten_with_its_connection(self):
+        app, gateway = self.refused_first(hurries="true")
+        self.order(gateway, lane=7, count=2)
+        gateway.wait_for(lambda: gateway.metric("dapr_component_input_binding_count",
+                                                success="false") == 1, "it failed")
+        self.order(gateway, "down", ms=20)
+        self.wait_heard(gateway, "settle .*", 2)
+        self.assertEqual(self.settled(gateway), ["0 accepted", "1 accepted"])
+        self.assertEqual(len(app.got()), 3)
+
+
 class Bounds(Inputs):
     def test_a_thousand_at_once_stay_within_the_window(self):
         held = self.hold()

@@ -10,9 +10,9 @@
  *   refuse   the next `count` subscribes fail
  *
  * What the application refuses is forgotten, as a clock's ticks are, unless `redelivers` is set:
- * then it is offered again after its delay. With `abandons` it does not wait for settlements when
- * it is left: its source has everything back. Everything that the gateway says is one line of the
- * log that begins with "story:". */
+ * then it is offered again after its delay; with `hurries` at once, whatever the delay. With
+ * `abandons` it does not wait for settlements when it is left: its source has everything back.
+ * Everything that the gateway says is one line of the log that begins with "story:". */
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -32,7 +32,7 @@ struct message {
 };
 
 struct settings {
-    bool redelivers, abandons;
+    bool redelivers, hurries, abandons;
     int64_t lease_ms, window;
 };
 
@@ -290,6 +290,7 @@ static void window(struct connector *connector, struct connector_subscription *s
 static void settle_one(struct story *story, const struct connector_settlement *item)
 {
     static const char *const words[] = {"accepted", "released", "modified", "rejected"};
+    const struct connector_traits *traits = &story->connector.traits;
     struct message *message = &story->messages[item->token.word[0]];
     uint64_t number = (uint64_t)story->generation << 32 | message->number;
     bool is_now = message->number && item->token.word[1] == number && story->subscription;
@@ -300,9 +301,9 @@ static void settle_one(struct story *story, const struct connector_settlement *i
     story->out_count--;
     message->number = 0;
     bool comes_again = item->outcome == CONNECTOR_RELEASED ||
-                       (item->outcome == CONNECTOR_MODIFIED && settings_of(story)->redelivers);
+                       (item->outcome == CONNECTOR_MODIFIED && !traits->forgets);
     message->attempt += item->outcome == CONNECTOR_MODIFIED;
-    message->due_ms = net_loop_now_ms(loop_of(story)) + item->delay_ms;
+    message->due_ms = net_loop_now_ms(loop_of(story)) + (traits->delays ? item->delay_ms : 0);
     if (!comes_again)
         ce_event_release(&message->event);
 }
@@ -376,6 +377,7 @@ static void resolve_traits(const void *given, struct connector_traits *traits)
     traits->lease_ms = settings->lease_ms;
     traits->window_messages = (uint32_t)settings->window;
     traits->delays = settings->redelivers;
+    traits->forgets = !settings->redelivers && !settings->hurries;
 }
 
 static const char *const component_types[] = {"bindings.story", NULL};
@@ -383,6 +385,7 @@ static const char *const operations[] = {"emit", "down", "revoke", "refuse", NUL
 
 static const struct config_option component_options[] = {
     {.name = "redelivers", .type = CONFIG_BOOL, .offset = offsetof(struct settings, redelivers)},
+    {.name = "hurries", .type = CONFIG_BOOL, .offset = offsetof(struct settings, hurries)},
     {.name = "abandons", .type = CONFIG_BOOL, .offset = offsetof(struct settings, abandons)},
     {.name = "leaseTime",
      .type = CONFIG_DURATION,
