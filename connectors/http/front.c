@@ -5,8 +5,9 @@
  * is the loop's: see the header for who asks when.
  *
  * A call that finds no room to begin with stands in the budget's line like everybody else. Each
- * wait, for that or for a longer answer, ends by a timer of its own, at the call's deadline or
- * earlier, so the session gets an answer to each ask and a call never hangs between the two.
+ * wait, for that or for a longer answer (room.c), ends by a timer of its own, at the call's
+ * deadline or earlier, so the session gets an answer to each ask and a call never hangs between the
+ * two.
  */
 #include "base/alloc.h"
 #include "base/log.h"
@@ -54,10 +55,11 @@ static void give_answer(struct cn_http_call *call)
     connector->host->callbacks->invoked(connector, &answer);
 }
 
-static void stop_waiting(struct cn_http_call *call)
+void cn_http_front_stop_waiting(struct cn_http_call *call)
 {
     const struct connector_host *host = call->http->connector.host;
     fl_budget_leave(host->budget, &call->wish);
+    fl_list_remove(&call->asking);
     fl_budget_release_waiting(host->budget, call->waiting_bytes);
     net_timer_stop(host->loop, &call->wait_timer);
     call->waiting_bytes = 0;
@@ -74,10 +76,12 @@ static void forget(struct cn_http_call *call)
 void cn_http_front_on_done(struct net_post *post)
 {
     struct cn_http_call *call = FL_CONTAINER(post, struct cn_http_call, done);
+    struct cn_http *http = call->http;
     tell_cut(call);
     give_answer(call);
     forget(call);
     cn_http_call_free(call);
+    cn_http_room_serve(http);
 }
 
 /* --- bytes of the budget --- */
@@ -108,27 +112,16 @@ static void start(struct cn_http_call *call)
     connector_session_post(call->http->session, &call->message.entry);
 }
 
-static void answer_ask(struct cn_http_call *call, bool is_granted)
-{
-    call->charged_bytes += is_granted ? call->asked_bytes : 0;
-    call->is_granted = is_granted;
-    call->message.kind = CN_HTTP_ROOM;
-    connector_session_post(call->http->session, &call->message.entry);
-}
-
 /* After CLOSE nothing is started: what is granted then is given back when the wait ends. */
 static void on_granted(struct fl_budget_wish *wish)
 {
     struct cn_http_call *call = FL_CONTAINER(wish, struct cn_http_call, wish);
-    if (!call->has_started && call->http->is_closing) {
+    if (call->http->is_closing) {
         call->charged_bytes = wish->bytes;
         return;
     }
-    stop_waiting(call);
-    if (call->has_started)
-        answer_ask(call, true);
-    else
-        start(call);
+    cn_http_front_stop_waiting(call);
+    start(call);
 }
 
 static void fail_to_start(struct cn_http_call *call)
@@ -146,14 +139,14 @@ static void fail_to_start(struct cn_http_call *call)
 static void on_wait_over(struct net_timer *timer)
 {
     struct cn_http_call *call = FL_CONTAINER(timer, struct cn_http_call, wait_timer);
-    stop_waiting(call);
+    cn_http_front_stop_waiting(call);
     if (call->has_started)
-        answer_ask(call, false);
+        cn_http_room_answer(call, false);
     else
         fail_to_start(call);
 }
 
-static void wait_for_bytes(struct cn_http_call *call, size_t bytes)
+void cn_http_front_limit_wait(struct cn_http_call *call)
 {
     struct cn_http *http = call->http;
     struct net_loop *loop = http->connector.host->loop;
@@ -162,23 +155,16 @@ static void wait_for_bytes(struct cn_http_call *call, size_t bytes)
         until_ms = call->deadline_at_ms;
     if (http->close_at_ms < until_ms)
         until_ms = http->close_at_ms;
-    call->wish.bytes = bytes;
-    call->wish.granted = on_granted;
     call->wait_timer.expired = on_wait_over;
     net_timer_start(loop, &call->wait_timer, until_ms);
-    fl_budget_wait(http->connector.host->budget, &call->wish);
 }
 
-void cn_http_front_on_ask(struct net_post *post)
+static void wait_to_start(struct cn_http_call *call)
 {
-    struct cn_http_call *call = FL_CONTAINER(post, struct cn_http_call, ask);
-    struct fl_budget *budget = call->http->connector.host->budget;
-    if (fl_budget_try_take(budget, call->asked_bytes))
-        answer_ask(call, true);
-    else if (call->can_wait && !is_hopeless(budget, call->asked_bytes))
-        wait_for_bytes(call, call->asked_bytes);
-    else
-        answer_ask(call, false);
+    call->wish.bytes = first_bytes(call);
+    call->wish.granted = on_granted;
+    cn_http_front_limit_wait(call);
+    fl_budget_wait(call->http->connector.host->budget, &call->wish);
 }
 
 /* --- taking --- */
@@ -195,9 +181,10 @@ static struct cn_http_call *new_call(struct cn_http *http, const struct connecto
     if (limit_ms > 0 &&
         net_loop_now_ms(http->connector.host->loop) + limit_ms < made->deadline_at_ms)
         made->deadline_at_ms = net_loop_now_ms(http->connector.host->loop) + limit_ms;
-    made->ask.run = cn_http_front_on_ask;
+    made->ask.run = cn_http_room_on_ask;
     made->done.run = cn_http_front_on_done;
     fl_list_init(&made->wish.link);
+    fl_list_init(&made->asking);
     fl_list_init(&made->link);
     fl_list_init(&made->under_way);
     return made;
@@ -231,7 +218,7 @@ static enum fl_err start_or_wait(struct cn_http *http, struct cn_http_call *call
         !fl_budget_hold_waiting(budget, sizeof *call + call->data_len))
         return refuse_bytes(budget, error);
     call->waiting_bytes = sizeof *call + call->data_len;
-    wait_for_bytes(call, first_bytes(call));
+    wait_to_start(call);
     return FL_OK;
 }
 
@@ -279,6 +266,7 @@ static void on_up(struct net_task *task)
 void cn_http_front_init(struct cn_http *http)
 {
     fl_list_init(&http->calls);
+    cn_http_room_init(http);
     http->up.run = on_up;
     http->close_message.kind = CN_HTTP_CLOSE;
     http->close_at_ms = INT64_MAX;
@@ -315,13 +303,14 @@ void cn_http_front_close(struct cn_http *http, int64_t deadline_at_ms)
 void cn_http_front_end(struct cn_http *http, bool is_abandoned)
 {
     net_loop_cancel(http->connector.host->loop, &http->up);
+    net_timer_stop(http->connector.host->loop, &http->room_timer);
     for (struct fl_list *first; (first = fl_list_first(&http->calls));) {
         struct cn_http_call *call = FL_LIST_ENTRY(first, struct cn_http_call, link);
         struct fl_error error;
         fl_error_set(&error, FL_ERR_CLOSED, FL_CLASS_UNKNOWN,
                      "the component was closed before the answer came");
         struct connector_invoked answer = {.token = call->token, .error = &error};
-        stop_waiting(call);
+        cn_http_front_stop_waiting(call);
         http->connector.host->callbacks->invoked(&http->connector, &answer);
         forget(call);
         if (!is_abandoned)

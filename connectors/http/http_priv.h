@@ -12,9 +12,9 @@
  * Bytes: before a call begins the loop takes from the budget what it begins with, waiting in line
  * if it has to: the data, and CN_HTTP_FIRST_ROOM for the answer. What the answer needs beyond is
  * asked for, while the transfer is paused and the server waits. An answer whose length is known is
- * asked for as a whole and may wait in the budget's line; since it holds nothing but its first
- * room, two that wait do not block each other. One whose length is unknown grows step by step and
- * never waits holding what it has: without room it fails.
+ * asked for as a whole and may wait, behind everybody who stands in the budget's line (room.c);
+ * since it holds nothing but its first room, two that wait do not block each other. One whose
+ * length is unknown grows step by step and never waits holding what it has: without room it fails.
  */
 #ifndef CN_HTTP_PRIV_H
 #define CN_HTTP_PRIV_H
@@ -89,7 +89,8 @@ struct cn_http_call {
     size_t asked_bytes;
     bool is_granted;
     size_t total_bytes;         /* of the budget, for the text of a refusal */
-    struct fl_budget_wish wish; /* loop; also before the start */
+    struct fl_list asking;      /* loop: in cn_http.asking */
+    struct fl_budget_wish wish; /* loop: before the start */
     struct net_timer wait_timer;
 
     /* Session. */
@@ -138,6 +139,8 @@ struct cn_http {
     struct connector_session *session;
     struct fl_list calls; /* all that are not answered */
     size_t call_count;
+    struct fl_list asking; /* calls that wait for room for their answers, in order */
+    struct net_timer room_timer;
     struct net_task up;
     struct cn_http_message close_message;
     bool is_closing;
@@ -159,9 +162,20 @@ enum fl_err cn_http_front_invoke(struct connector *connector, const struct conne
 void cn_http_front_close(struct cn_http *http, int64_t deadline_at_ms);
 /* Answers what the session has not. `is_abandoned`: the calls may still be in use. */
 void cn_http_front_end(struct cn_http *http, bool is_abandoned);
-/* Posts, from the session. */
-void cn_http_front_on_ask(struct net_post *post);
+/* A post, from the session. */
 void cn_http_front_on_done(struct net_post *post);
+/* Of a call that waits for bytes: starts the timer that ends it; ends it. */
+void cn_http_front_limit_wait(struct cn_http_call *call);
+void cn_http_front_stop_waiting(struct cn_http_call *call);
+
+/* --- room.c: room for answers, on the loop --- */
+
+void cn_http_room_init(struct cn_http *http);
+/* A post, from the session. */
+void cn_http_room_on_ask(struct net_post *post);
+void cn_http_room_answer(struct cn_http_call *call, bool is_granted);
+/* Something was given back: whoever waits is looked at. */
+void cn_http_room_serve(struct cn_http *http);
 
 /* --- worker.c: the session's turn --- */
 

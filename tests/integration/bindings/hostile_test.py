@@ -11,9 +11,9 @@ import zlib
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 from http_test import MIB, HttpStory
-from upstream import call, chunked, closing, http_binding
+from upstream import CLOSE, call, chunked, closing, http_binding
 
-from harness import IS_SANITIZED, answer
+from harness import IS_SANITIZED, answer, component, wait_for
 
 
 def packed(data):
@@ -61,6 +61,34 @@ class Settings(HttpStory):
                     awaits=None)
                 self.assertNotEqual(gate.wait_end(), 0)
                 self.assertIn("which every request sets by itself", gate.log())
+
+
+class Turns(HttpStory):
+    """Four answers of 12 MiB are announced, and 32 MiB have room for two; then nothing comes."""
+
+    def setUp(self):
+        super().setUp()
+        up, self.held = self.upstream(), self.hold()
+
+        def stall(_request, connection):
+            connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\nx" % (12 * MIB))
+            self.held.wait(60)
+            return CLOSE
+        up.paths["/x"] = stall
+        self.gate = self.web(up, "--max-memory", "32Mi", "--publish-wait", "500ms",
+                             documents=(component("pubsub", "pubsub.in-memory"),))
+        self.callers = [threading.Thread(target=call, args=(self.gate, "get", "/x"))
+                        for _ in range(4)]
+        for caller in self.callers:
+            caller.start()
+        wait_for(lambda: len(up.at("/x")) == 4, "four calls at the server")
+
+    def test_servers_that_announce_much_and_stall_hold_up_no_publish(self):
+        for _ in range(20):
+            self.assertEqual(self.gate.publish("orders").status, 204)
+        self.held.set()
+        for caller in self.callers:
+            caller.join()
 
 
 class Memory(HttpStory):

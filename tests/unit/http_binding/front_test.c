@@ -234,6 +234,83 @@ static void a_closing_component_takes_no_call(void **state)
     end();
 }
 
+static bool asks_for_room(const struct cn_http *http)
+{
+    return !fl_list_is_empty(&http->asking);
+}
+
+/* Nothing calls back into the gateway meanwhile, so it is looked at again and again. */
+static void wait_until_it_asks(const struct cn_http *http, bool it_does)
+{
+    int64_t end_ms = net_loop_now_ms(fake->loop) + PATIENCE_MS / 2;
+    while (asks_for_room(http) != it_does && net_loop_now_ms(fake->loop) < end_ms)
+        fake_run_quietly(fake, 2);
+    assert_int_equal(asks_for_room(http), it_does);
+}
+
+/* The connection of a call whose server has announced 1 MiB, for which there is no room. */
+static int announce_much(struct cn_http *http)
+{
+    static const char head[] = "HTTP/1.1 200 OK\r\nContent-Length: 1048576\r\n\r\nx";
+    assert_int_equal(invoke(&calls[0], FL_SLICE_NULL, 0), FL_OK);
+    take_all_room();
+    int fd = accept(silent_fd, NULL, NULL);
+    assert_int_equal(write(fd, head, sizeof head - 1), sizeof head - 1);
+    wait_until_it_asks(http, true);
+    return fd;
+}
+
+static void an_answer_that_waits_for_room_goes_on_when_there_is_some(void **state)
+{
+    static char rest[1048575];
+    (void)state;
+    open_with(silent_url, NULL);
+    struct cn_http *http = cn_http_of(fake->connector);
+    int fd = announce_much(http);
+    give_all_room();
+    wait_until_it_asks(http, false);
+    /* The peer's buffers may be small: it is read while this is written. */
+    assert_int_equal(write(fd, rest, sizeof rest), sizeof rest);
+    assert_answer(&calls[0], FL_OK);
+    assert_int_equal(calls[0].data.len, sizeof rest + 1);
+    close(fd);
+    end();
+}
+
+static void an_answer_that_waits_leaves_the_last_eighth_and_the_line_to_others(void **state)
+{
+    struct fl_budget_wish small = {.bytes = 1};
+    (void)state;
+    open_with(silent_url, NULL);
+    struct cn_http *http = cn_http_of(fake->connector);
+    int fd = announce_much(http);
+    size_t spare = fake->budget.total_bytes / 8;
+    fl_budget_release(&fake->budget, spare);
+    fake_run_quietly(fake, 100);
+    assert_true(asks_for_room(http));
+    assert_true(fl_budget_try_take(&fake->budget, small.bytes));
+    fl_budget_release(&fake->budget, fake->budget.total_bytes - spare + small.bytes);
+    wait_until_it_asks(http, false);
+    close(fd);
+    assert_answer(&calls[0], FL_ERR_REFUSED);
+    end();
+}
+
+static void an_answer_that_waits_for_room_ends_when_the_component_closes(void **state)
+{
+    (void)state;
+    open_with(silent_url, NULL);
+    int fd = announce_much(cn_http_of(fake->connector));
+    fake_close(fake, 50);
+    assert_true(fake_wait_closed(fake));
+    assert_int_equal(calls[0].answers, 1);
+    assert_int_not_equal(calls[0].code, FL_OK);
+    give_all_room();
+    assert_int_equal(fake->budget.used_bytes, 0);
+    close(fd);
+    end();
+}
+
 int main(void)
 {
     setenv("no_proxy", "*", 1);
@@ -248,6 +325,9 @@ int main(void)
         TEST(calls_are_bounded),
         TEST(the_earlier_limit_counts),
         TEST(a_closing_component_takes_no_call),
+        TEST(an_answer_that_waits_for_room_goes_on_when_there_is_some),
+        TEST(an_answer_that_waits_leaves_the_last_eighth_and_the_line_to_others),
+        TEST(an_answer_that_waits_for_room_ends_when_the_component_closes),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
