@@ -283,7 +283,7 @@ class DaprInit(Story):
     def test_the_true_folder_is_told_which_connector_it_lacks(self):
         gateway = self.started(PUBSUB, awaits=None)
         self.assertEqual(gateway.wait_end(), 1)
-        self.assertIn("couldn't find message bus pubsub.redis/v1: no connector serves pubsub.redis",
+        self.assertIn("00.yaml:6: pubsub (pubsub.redis/v1): no connector serves pubsub.redis",
                       gateway.log())
 
 
