@@ -172,7 +172,7 @@ test-programs: ## build the unit and conformance programs, run nothing
 test-programs: $(TESTS)
 
 test-unit: ## unit and conformance programs of this build only (SAN=... for another)
-test-unit: $(TESTS)
+test-unit: $(if $(T),$(foreach t,$(TESTS),$(if $(findstring $(T),$(notdir $(t))),$(t))),$(TESTS))
 	@tests/run-unit $(BUILD) $(T)
 
 check-fast: ## format, layers, names, generated pages, and unit tests of the plain build: seconds
@@ -194,6 +194,7 @@ docs: $(DOCS_TOOL)
 
 docs-check: ## fail if those pages are not as they would be printed now
 docs-check: $(DOCS_TOOL)
+	@rm -rf $(BUILD)/docs
 	@$(DOCS_TOOL) $(BUILD)/docs
 	@cd $(BUILD)/docs && for page in *.* options/*; do \
 	  diff -u $(CURDIR)/docs/$$page $$page || { echo "docs-check: run make docs" >&2; exit 1; }; \
@@ -213,8 +214,9 @@ soak: ## the long forms of the tests; figures go to tests/soak.md
 # connector.h and what it includes: enough to compile a connector outside this tree.
 PUBLIC_HEADERS := connectors/connector.h connectors/session.h cloudevents/event.h config/option.h config/note.h \
   config/values.h base/error.h base/slice.h base/log.h base/arena.h base/buffer.h base/alloc.h \
-  base/list.h base/heap.h base/mailbox.h net/loop.h
-DOC_PAGES = README.md CONTRIBUTING.md LICENSE bench/results.md $(wildcard docs/*.md docs/connectors/*.md docs/options/*.md connectors/*/README.md)
+  base/list.h base/heap.h base/mailbox.h base/clock.h base/budget.h net/loop.h
+EXAMPLES = $(shell find examples -type f ! -name "*.so" ! -name "*.o")
+DOC_PAGES = README.md CONTRIBUTING.md LICENSE bench/results.md $(wildcard docs/*.md docs/connectors/*.md docs/options/*.md connectors/*/README.md) $(EXAMPLES)
 COMPLETIONS := bash-completion/completions/fairlead zsh/vendor-completions/_fairlead \
   fish/vendor_completions.d/fairlead.fish
 dest = $(DESTDIR)$(PREFIX)
