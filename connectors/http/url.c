@@ -77,6 +77,9 @@ static enum fl_err split(struct fl_slice text, struct parts *parts, struct fl_er
         split_rest(after(rest, 2), parts);
     if (!has_slashes || parts->authority.len == 0)
         return fl_error_set(error, FL_ERR_INVALID, FL_CLASS_REJECT, "the URL names no host");
+    if (fl_slice_find_byte(parts->authority, ' ') < parts->authority.len)
+        return fl_error_set(error, FL_ERR_INVALID, FL_CLASS_REJECT,
+                            "the URL has a space in its host");
     return FL_OK;
 }
 

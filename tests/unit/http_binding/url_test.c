@@ -80,6 +80,7 @@ static void refuses_what_is_no_http_url(void **state)
     assert_string_equal(join("http:h", NULL), "the URL names no host");
     assert_string_equal(join("http:///x", NULL), "the URL names no host");
     assert_string_equal(join("http://?x", NULL), "the URL names no host");
+    assert_string_equal(join("http://a b/x", NULL), "the URL has a space in its host");
 }
 
 static void refuses_bytes_that_break_lines(void **state)
