@@ -107,7 +107,8 @@ static void read_entries(struct walk *walk, DIR *stream, const char *folder)
         qsort(walk->line + first, walk->count - first, sizeof *walk->line, compare_backwards);
 }
 
-/* One that is gone, or is a folder no more, is passed over. */
+/* One that is gone, or is a folder no more, is passed over, and so is one that may not be read: the
+ * `lost+found` of a volume must not hide what is beside it. */
 static void read_folder(struct walk *walk, const char *folder)
 {
     int fd = cn_localstorage_open_beneath(&walk->worker->root, walk->fd, folder, FOLDER_FLAGS);
@@ -117,7 +118,8 @@ static void read_folder(struct walk *walk, const char *folder)
         closedir(stream);
         return;
     }
-    if (fd < 0 && (errno == ENOENT || errno == ENOTDIR || errno == ELOOP))
+    if (fd < 0 && (errno == ENOENT || errno == ENOTDIR || errno == ELOOP ||
+                   (errno == EACCES && folder[0] != 0)))
         return;
     walk->state = FAILED;
     walk->failure = errno;

@@ -1,9 +1,12 @@
 /* bindings.localstorage: options, calls on the loop, the session's turns, and the end.
  *
  * A call is one job (localstorage_priv.h) that is posted to the session by itself: the mailbox
- * wakes the thread once for as many as come. Jobs that ask for memory wait in the line of the byte
- * budget, where the deadline is watched by whoever called; a job whose deadline has passed is not
- * begun.
+ * wakes the thread once for as many as come. A job whose deadline has passed is not begun.
+ *
+ * Jobs that ask for memory stand in a line of their own, behind everybody who stands in that of the
+ * byte budget, and its last eighth is never theirs: how long a disk takes for a large file keeps no
+ * publish waiting. Nobody tells when the budget has room again, so it is looked at when a job has
+ * ended, and every few milliseconds as long as somebody waits.
  *
  * Closing lets the session finish what it was given, and ends it by a last entry in its mailbox.
  * At the deadline the session is interrupted, and what is left is answered here.
@@ -13,7 +16,7 @@
 #include "base/alloc.h"
 #include "connectors/localstorage/localstorage_priv.h"
 
-enum { MOST_JOBS = 4096 };
+enum { MOST_JOBS = 4096, LOOK_EVERY_MS = 20, KEPT_PART = 8 };
 
 struct settings {
     struct fl_slice root_path;
@@ -24,7 +27,9 @@ struct cn_localstorage {
     struct connector connector;
     struct cn_localstorage_worker *worker;
     struct net_task announce;
-    struct fl_list jobs; /* not answered yet */
+    struct fl_list jobs;    /* not answered yet */
+    struct fl_list waiting; /* those of them that wait for memory, in order */
+    struct net_timer look_timer;
     size_t job_count, intake_bytes;
     bool is_closing, is_stop_posted;
 };
@@ -76,29 +81,51 @@ static void stop_when_idle(struct cn_localstorage *front)
 
 /* --- memory --- */
 
-static void go_on(struct cn_localstorage *front, struct cn_localstorage_job *job)
+static bool try_take(struct cn_localstorage *front, size_t bytes)
 {
-    job->charged_bytes = job->allowed_bytes = job->wanted_bytes;
-    connector_session_post(front->worker->session, &job->entry);
+    struct fl_budget *budget = front->connector.host->budget;
+    return fl_budget_has_room(budget, bytes + budget->total_bytes / KEPT_PART) &&
+           fl_budget_try_take(budget, bytes);
 }
 
-static void on_granted(struct fl_budget_wish *wish)
+/* One that is too late needs no memory to be told so. */
+static bool try_go_on(struct cn_localstorage *front, struct cn_localstorage_job *job,
+                      int64_t now_ms)
 {
-    struct cn_localstorage_job *job = FL_CONTAINER(wish, struct cn_localstorage_job, wish);
-    go_on(job->front, job);
+    bool is_late = job->deadline_at_ms <= now_ms;
+    if (!is_late && !try_take(front, job->wanted_bytes))
+        return false;
+    fl_list_remove(&job->waiting);
+    job->charged_bytes = job->allowed_bytes = is_late ? 0 : job->wanted_bytes;
+    connector_session_post(front->worker->session, &job->entry);
+    return true;
+}
+
+static void serve_waiting(struct cn_localstorage *front)
+{
+    struct net_loop *loop = front->connector.host->loop;
+    int64_t now_ms = net_loop_now_ms(loop);
+    struct fl_list *first;
+    while ((first = fl_list_first(&front->waiting)) &&
+           try_go_on(front, FL_LIST_ENTRY(first, struct cn_localstorage_job, waiting), now_ms)) {
+    }
+    if (first)
+        net_timer_start(loop, &front->look_timer, now_ms + LOOK_EVERY_MS);
+    else
+        net_timer_stop(loop, &front->look_timer);
+}
+
+static void on_look(struct net_timer *timer)
+{
+    serve_waiting(FL_CONTAINER(timer, struct cn_localstorage, look_timer));
 }
 
 /* What the job held goes back first, or those who wait could wait for each other. */
 static void get_memory(struct cn_localstorage *front, struct cn_localstorage_job *job)
 {
-    struct fl_budget *budget = front->connector.host->budget;
     uncharge(front, job);
-    job->wish.bytes = job->wanted_bytes;
-    job->wish.granted = on_granted;
-    if (fl_budget_try_take(budget, job->wish.bytes))
-        go_on(front, job);
-    else
-        fl_budget_wait(budget, &job->wish);
+    fl_list_add_last(&front->waiting, &job->waiting);
+    serve_waiting(front);
 }
 
 static void on_reply(struct net_post *post)
@@ -115,6 +142,7 @@ static void on_reply(struct net_post *post)
     }
     answer(front, job, job->has_failed ? &job->error : NULL);
     free_job(job);
+    serve_waiting(front);
     stop_when_idle(front);
 }
 
@@ -171,7 +199,7 @@ static struct cn_localstorage_job *new_job(const struct connector_call *call, si
     job->name = take_text(&at, name);
     job->data = take_text(&at, data);
     fl_list_init(&job->link);
-    fl_list_init(&job->wish.link);
+    fl_list_init(&job->waiting);
     return job;
 }
 
@@ -252,16 +280,12 @@ static void free_worker(struct cn_localstorage_worker *worker)
     fl_free(worker);
 }
 
-/* What the thread never came to, or hangs in. Nobody of them may be granted memory any more. */
+/* What the thread never came to, or hangs in. */
 static void answer_rest(struct cn_localstorage *front, bool is_abandoned)
 {
     struct fl_error error;
     fl_error_set(&error, FL_ERR_CLOSED, FL_CLASS_UNKNOWN,
                  "the component was closed before the operation ended, which may have happened");
-    FL_LIST_EACH(at, &front->jobs)
-    {
-        fl_list_remove(&FL_LIST_ENTRY(at, struct cn_localstorage_job, link)->wish.link);
-    }
     for (struct fl_list *first; (first = fl_list_first(&front->jobs));) {
         struct cn_localstorage_job *job = FL_LIST_ENTRY(first, struct cn_localstorage_job, link);
         answer(front, job, &error);
@@ -270,7 +294,6 @@ static void answer_rest(struct cn_localstorage *front, bool is_abandoned)
         else
             free_job(job);
     }
-    fl_budget_release(front->connector.host->budget, 0);
 }
 
 static void on_ended(void *owner, struct fl_mailbox_entry *rest, bool is_abandoned)
@@ -280,6 +303,7 @@ static void on_ended(void *owner, struct fl_mailbox_entry *rest, bool is_abandon
     struct cn_localstorage *front = worker->front;
     front->worker = NULL;
     net_loop_cancel(front->connector.host->loop, &front->announce);
+    net_timer_stop(front->connector.host->loop, &front->look_timer);
     answer_rest(front, is_abandoned);
     if (!is_abandoned)
         free_worker(worker);
@@ -318,6 +342,8 @@ static enum fl_err open_localstorage(struct connector *connector, struct fl_erro
         return err;
     }
     fl_list_init(&front->jobs);
+    fl_list_init(&front->waiting);
+    front->look_timer.expired = on_look;
     front->worker = worker;
     front->announce.run = announce;
     net_loop_defer(connector->host->loop, &front->announce);

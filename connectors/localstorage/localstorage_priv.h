@@ -53,7 +53,7 @@ struct cn_localstorage_job {
     /* Of the loop. */
     struct cn_localstorage *front; /* NULL: the session was abandoned, nobody waits any more */
     struct fl_list link;
-    struct fl_budget_wish wish;
+    struct fl_list waiting; /* in the line for memory */
     size_t charged_bytes;
     size_t intake_bytes; /* the part of it that came with the call */
     void *token;

@@ -409,7 +409,7 @@ int cn_localstorage_place_make_folders(struct cn_localstorage_root *root,
 {
     int root_fd = open_root(root);
     if (root_fd < 0 && errno == ENOENT) {
-        int failure = cn_localstorage_root_make(root);
+        int failure = cn_localstorage_root_make(root, is_synced);
         if (failure)
             return failure;
         root_fd = open_root(root);

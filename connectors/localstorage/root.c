@@ -145,7 +145,33 @@ static enum fl_err check_resolved(const struct fl_buffer *path, struct fl_error 
     return err;
 }
 
-int cn_localstorage_root_make(const struct cn_localstorage_root *root)
+/* The disk gets to know the names in the folder that has `path`, which is changed meanwhile. */
+static int sync_above(char *path)
+{
+    char *slash = strrchr(path, '/'), kept = slash[1];
+    slash[1] = 0;
+    int fd = open(path, O_PATH | O_DIRECTORY | O_CLOEXEC);
+    int failure = fd >= 0 ? cn_localstorage_sync_folder(fd) : errno;
+    slash[1] = kept;
+    if (fd >= 0)
+        close(fd);
+    return failure;
+}
+
+/* One folder, the ones above it being there. */
+static int make_folder(char *path, bool is_synced)
+{
+    struct stat info;
+    if (mkdir(path, 0777) == 0)
+        return is_synced ? sync_above(path) : 0;
+    int failure = errno;
+    if (failure == EEXIST || failure == EROFS)
+        return 0;
+    /* Folders above the root may be such that only what exists in them can be used. */
+    return stat(path, &info) == 0 && S_ISDIR(info.st_mode) ? 0 : failure;
+}
+
+int cn_localstorage_root_make(const struct cn_localstorage_root *root, bool is_synced)
 {
     struct fl_buffer head = {0};
     int failure = 0;
@@ -154,12 +180,8 @@ int cn_localstorage_root_make(const struct cn_localstorage_root *root)
             continue;
         fl_buffer_clear(&head);
         fl_buffer_append(&head, root->path.data, len);
-        if (mkdir(fl_buffer_cstr(&head), 0777) != 0 && errno != EEXIST && errno != EROFS)
-            failure = errno;
-        /* Folders above the root may be such that only what exists in them can be used. */
-        struct stat info;
-        if (failure && stat(head.data, &info) == 0 && S_ISDIR(info.st_mode))
-            failure = 0;
+        fl_buffer_cstr(&head);
+        failure = make_folder(head.data, is_synced);
     }
     fl_buffer_fini(&head);
     return failure;
@@ -202,7 +224,7 @@ enum fl_err cn_localstorage_root_open(struct cn_localstorage_root *root, struct 
                                               : check_resolved(&made.path, error);
     }
     if (!err) {
-        int failure = cn_localstorage_root_make(&made);
+        int failure = cn_localstorage_root_make(&made, true);
         if (failure && failure != ENOTDIR)
             err = fail_root(&made, strerror(failure), error);
     }

@@ -45,8 +45,9 @@ void cn_localstorage_root_close(struct cn_localstorage_root *root);
 enum fl_err cn_localstorage_root_check(struct fl_slice root_path,
                                        struct fl_error *error) FL_MUST_USE;
 
-/* Makes the root itself again when it is gone. 0, or an errno. */
-int cn_localstorage_root_make(const struct cn_localstorage_root *root);
+/* Makes the root itself again when it is gone; `is_synced`: so that it outlives a power cut. 0, or
+ * an errno. */
+int cn_localstorage_root_make(const struct cn_localstorage_root *root, bool is_synced);
 
 /* Finds the place of `name`. 0, or an errno when it cannot be looked up at all: ELOOP, EACCES,
  * ENAMETOOLONG, EINVAL (a NUL). A folder that is missing is no failure of this call. */

@@ -132,6 +132,21 @@ static void who_waits_for_memory_is_served_when_it_is_there(void **state)
     assert_int_equal(call.data.len, FILE_BYTES);
 }
 
+static void who_waits_for_memory_leaves_the_last_eighth_and_the_line_to_others(void **state)
+{
+    struct story *story = *state;
+    struct fl_budget *budget = &story->fake->budget;
+    struct fake_call call = {0};
+    size_t spare = budget->total_bytes / 8;
+    start_waiting(story, &call);
+    fl_budget_release(budget, spare);
+    fake_run_quietly(story->fake, 100);
+    assert_int_equal(call.answers, 0);
+    assert_true(fl_budget_try_take(budget, 1));
+    fl_budget_release(budget, budget->total_bytes - spare + 1);
+    assert_answered(story, &call, FL_OK);
+}
+
 static void closing_answers_who_waits_for_memory(void **state)
 {
     struct story *story = *state;
@@ -201,6 +216,7 @@ int main(void)
         STORY(large_files_are_read_within_the_budget),
         STORY(small_files_do_not_wait_for_the_budget),
         STORY(who_waits_for_memory_is_served_when_it_is_there),
+        STORY(who_waits_for_memory_leaves_the_last_eighth_and_the_line_to_others),
         STORY(closing_answers_who_waits_for_memory),
         STORY(more_than_a_part_of_the_budget_is_not_taken_in),
         STORY(too_many_calls_are_told_to_come_later),

@@ -309,6 +309,24 @@ static void syncing_is_done_before_the_answer_or_not_at_all(void **state)
     assert_int_equal(disk.syncs, 4);
 }
 
+static void a_root_that_is_made_again_is_synced_too(void **state)
+{
+    struct tree *tree = *state;
+    char command[192];
+    snprintf(command, sizeof command, "rm -rf %s", tree->root_path);
+    assert_int_equal(system(command), 0);
+    create(tree, "x", "\"1 2\"");
+    assert_int_equal(disk.syncs, 3); /* the folder above the root, the file, the root */
+    assert_int_equal(system(command), 0);
+    tree->worker.is_synced = false;
+    create(tree, "x", "\"1 2\"");
+    assert_int_equal(disk.syncs, 3);
+    assert_int_equal(system(command), 0);
+    tree->worker.is_synced = true;
+    disk.sync_failure = EIO;
+    assert_starts(create(tree, "x", "\"1 2\""), "!error creating directory FOLDER/root: ");
+}
+
 /* In a child, which is killed with half of the bytes written. */
 static void die_writing(struct tree *tree, const char *name)
 {
@@ -523,6 +541,37 @@ static void list_names_every_file_in_order(void **state)
     assert_string_equal(list(tree, "d/e"), "[\"FOLDER/root/d/e/\\ufffd\\u003c\\\"\"]");
 }
 
+/* In a child, which may become somebody who has no rights. */
+static int list_as_nobody(struct tree *tree)
+{
+    const char *listed;
+    if (getuid() == 0 && (setgid(65534) != 0 || setuid(65534) != 0))
+        return 2;
+    listed = list(tree, "d");
+    if (strcmp(listed, "[\"FOLDER/root/d/b.txt\",\"FOLDER/root/d/z\"]") != 0)
+        return 3;
+    listed = list(tree, "d/lost+found");
+    return strcmp(listed, "!error listing files in FOLDER/root/d/lost+found: permission denied") !=
+           0;
+}
+
+static void list_goes_around_a_folder_that_may_not_be_read(void **state)
+{
+    struct tree *tree = *state;
+    char path[512];
+    int status;
+    tree_make(tree, "root/d/lost+found");
+    tree_write(tree, "root/d/lost+found/x", "x");
+    tree_write(tree, "root/d/z", "z");
+    assert_int_equal(chmod(tree->folder, 0755), 0);
+    assert_int_equal(chmod(tree_path(tree, "root/d/lost+found", path), 0), 0);
+    pid_t child = fork();
+    if (child == 0)
+        _exit(list_as_nobody(tree));
+    assert_int_equal(waitpid(child, &status, 0), child);
+    assert_int_equal(status, 0);
+}
+
 static void list_says_what_is_no_folder(void **state)
 {
     struct tree *tree = *state;
@@ -674,6 +723,7 @@ int main(void)
         TREE_TEST(short_writes_are_continued),
         TREE_TEST(without_nameless_files_it_works_too),
         TREE_TEST(syncing_is_done_before_the_answer_or_not_at_all),
+        TREE_TEST(a_root_that_is_made_again_is_synced_too),
         TREE_TEST(a_crash_leaves_no_half_file_under_the_name),
         TREE_TEST(get_reads_files),
         TREE_TEST(get_says_what_is_not_there),
@@ -687,6 +737,7 @@ int main(void)
         TREE_TEST(get_ends_when_it_gets_no_memory),
         TREE_TEST(create_ends_when_it_gets_no_memory),
         TREE_TEST(list_names_every_file_in_order),
+        TREE_TEST(list_goes_around_a_folder_that_may_not_be_read),
         TREE_TEST(list_says_what_is_no_folder),
         TREE_TEST(list_is_bounded_in_entries),
         TREE_TEST(list_is_bounded_in_bytes),
