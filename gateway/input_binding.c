@@ -159,6 +159,18 @@ static void on_refused(struct gw_input *input, const struct fl_error *error)
         wait_and_retry(input);
 }
 
+void gw_input_apply_window(struct gw_input *input)
+{
+    struct connector *connector = input->component->connector;
+    uint32_t wanted = connector->traits.window_messages;
+    uint32_t most = wanted ? wanted : GW_INPUT_WINDOW_EVENTS;
+    if (!input->is_wanted || input->state != GW_INPUT_READING)
+        return;
+    uint32_t stale = input->stale_count < most ? (uint32_t)input->stale_count : most;
+    connector->type->window(connector, &input->feed, most - stale,
+                            most > stale ? GW_INPUT_WINDOW_BYTES : 0);
+}
+
 void gw_inputs_on_subscribed(struct connector *connector, struct connector_subscription *feed,
                              const struct fl_error *error)
 {
@@ -174,11 +186,7 @@ void gw_inputs_on_subscribed(struct connector *connector, struct connector_subsc
     input->state = GW_INPUT_READING;
     input->reading_wall_s = fl_clock_wall_s();
     gw_policy_count(&input->policy);
-    if (input->is_wanted) {
-        uint32_t most = connector->traits.window_messages;
-        connector->type->window(connector, feed, most ? most : GW_INPUT_WINDOW_EVENTS,
-                                GW_INPUT_WINDOW_BYTES);
-    }
+    gw_input_apply_window(input);
     adjust(input);
 }
 
@@ -188,6 +196,7 @@ void gw_inputs_on_unsubscribed(struct connector *connector, struct connector_sub
     (void)connector;
     input->state = GW_INPUT_IDLE;
     input->reading++;
+    input->stale_count = input->event_count;
     adjust(input);
 }
 

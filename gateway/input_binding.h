@@ -48,6 +48,7 @@ struct gw_input {
     int64_t reading_wall_s; /* when reading began last */
     struct fl_list events;  /* of gw_input_event: unsettled, in the order in which they came */
     size_t event_count;
+    size_t stale_count; /* of them: of a former connection or reading, and worked on still */
     struct fl_list revoked_lanes; /* input_event.c's */
     int64_t warned_ms;            /* of the last line about failing events */
     struct fl_error last_error;   /* of subscribing; its text is empty when there is none */
@@ -80,6 +81,10 @@ void gw_inputs_stop(struct gateway *gateway);
 /* Events that are being worked on or settled. */
 size_t gw_inputs_in_flight(const struct gateway *gateway);
 void gw_inputs_fini(struct gateway *gateway);
+
+/* The window as it should be now: what is worked on for a former connection or reading takes a part
+ * of it. */
+void gw_input_apply_window(struct gw_input *input);
 
 /* Callbacks of connectors. */
 void gw_inputs_on_subscribed(struct connector *connector, struct connector_subscription *feed,

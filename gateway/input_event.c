@@ -111,9 +111,14 @@ static void end(struct gw_input_event *event, enum connector_outcome outcome, in
     struct gw_input *input = event->input;
     uint64_t lane = event->lane;
     struct connector_settlement settlement = {&input->feed, event->token, outcome, delay_ms};
-    if (!is_stale(event))
+    bool was_stale = is_stale(event);
+    if (!was_stale)
         gw_component_settle(input->component, &settlement);
     free_event(event);
+    if (was_stale) {
+        input->stale_count--;
+        gw_input_apply_window(input);
+    }
     if (lane)
         advance_lane(input, lane);
     if (input->gateway->shutdown.phase != GW_RUNNING)
@@ -375,6 +380,8 @@ void gw_input_end_generation(struct gw_input *input)
         if (take_waiting(event))
             free_event(event);
     }
+    input->stale_count = input->event_count;
+    gw_input_apply_window(input);
     forget_revoked(input); /* lanes are handed out anew */
     if (input->gateway->shutdown.phase != GW_RUNNING)
         gw_shutdown_check(input->gateway);

@@ -192,10 +192,15 @@ void gw_intake_settle(struct gw_delivery *delivery, enum connector_outcome outco
     bool was_waiting = delivery->state == GW_DELIVERY_IN_LANE;
     struct connector_settlement settlement = {&subscription->feed, delivery->token, outcome,
                                               delay_ms};
-    if (!gw_delivery_is_stale(delivery))
+    bool is_stale = gw_delivery_is_stale(delivery);
+    if (!is_stale)
         gw_component_settle(subscription->component, &settlement);
     gw_delivery_set_state(delivery, GW_DELIVERY_SETTLED);
     free_delivery(delivery);
+    if (is_stale) {
+        subscription->stale_count--;
+        gw_subscription_apply_window(subscription);
+    }
     if (lane && !was_waiting)
         advance_lane(subscription, lane);
     else if (!lane && lane_id)
@@ -265,6 +270,8 @@ static void end_generation(struct gw_subscription *subscription)
             (is_dead_letter && gw_publish_withdraw(&delivery->dead_letter)))
             forget(delivery);
     }
+    subscription->stale_count = (uint32_t)subscription->unsettled_count;
+    gw_subscription_apply_window(subscription);
     /* Lanes are handed out anew. */
     FL_LIST_EACH_SAFE(at, &subscription->lanes)
     {

@@ -291,9 +291,10 @@ void gw_subscription_apply_window(struct gw_subscription *subscription)
     if (subscription->state != GW_SUB_ACTIVE)
         return;
     struct connector *connector = subscription->component->connector;
-    bool is_open = !all->are_paused && !all->are_stopped;
+    bool is_open = !all->are_paused && !all->are_stopped &&
+                   subscription->stale_count < subscription->window_messages;
     connector->type->window(connector, &subscription->feed,
-                            is_open ? subscription->window_messages : 0,
+                            is_open ? subscription->window_messages - subscription->stale_count : 0,
                             is_open ? GW_WINDOW_BYTES : 0);
 }
 

@@ -69,6 +69,7 @@ struct gw_subscription {
     int64_t active_wall_s;     /* when it became active last */
     struct fl_list deliveries; /* unsettled */
     size_t unsettled_count;
+    uint32_t stale_count; /* of them: of a connection that was lost, and worked on still */
     size_t in_flight_count;
     size_t retry_waiting_count;
     struct fl_list lanes; /* of gw_lane */
@@ -108,7 +109,8 @@ void gw_subscriptions_stop(struct gateway *gateway);
 size_t gw_subscriptions_in_flight(const struct gateway *gateway);
 void gw_subscriptions_fini(struct gateway *gateway);
 
-/* The window as it should be now. */
+/* The window as it should be now: what is worked on for a former connection takes a part of it, so
+ * that a connection that comes and goes does not multiply what the application is given. */
 void gw_subscription_apply_window(struct gw_subscription *subscription);
 
 /* Callbacks of connectors. */

@@ -598,6 +598,22 @@ class Connections(Inputs):
         self.assertEqual(self.settled(gateway), ["0 accepted", "1 accepted"])
         self.assertEqual(len(app.got()), 3)
 
+    def test_the_window_bounds_the_calls_of_all_connections(self):
+        held = self.hold()
+        app = self.app(on_event=by_method(post=lambda request: held.wait() and OK))
+        gateway = self.inputs(app=app, documents=[binding(window="10")])
+        self.order(gateway, count=50)
+        gateway.wait_for(lambda: app.handling == 10, "a window is under way")
+        for _ in range(4):
+            self.order(gateway, "down", ms=10)
+            gateway.wait_for(lambda: gateway.metric("fairlead_connector_up") == 0, "it is down")
+            gateway.wait_for(lambda: gateway.metric("fairlead_connector_up") == 1, "it is up")
+            self.assertEqual(gateway.health(), 204)
+        self.assertEqual(app.handling, 10)
+        held.set()
+        gateway.wait_for(lambda: self.settled(gateway).count("49 accepted"), "all are settled")
+        self.assertEqual(app.most_handling, 10)
+
     def test_lanes_that_went_elsewhere_are_handed_out_anew(self):
         held = self.hold()
         app = self.app(on_event=by_method(

@@ -98,6 +98,28 @@ class Ending(WithStory):
         self.assertEqual(gateway.wait_end(), 0)
 
 
+class Flapping(WithStory):
+    def test_the_window_bounds_what_a_hanging_application_works_on(self):
+        """Each connection offers everything anew; the calls of former ones are under way still."""
+        held = self.hold()
+        app = self.app(subscription("t"), on_event=lambda r: held.wait() and OK)
+        gateway = self.story(app=app)
+        gateway.wait_for(lambda: gateway.metric("fairlead_window") > 0, "it is subscribed")
+        for number in range(200):
+            self.published(gateway, "t", number)
+        gateway.wait_for(lambda: app.handling == 64, "a window is under way")
+        for _ in range(4):
+            self.order(gateway, "down 10")
+            gateway.wait_for(lambda: gateway.metric("fairlead_connector_up") == 0, "it is down")
+            gateway.wait_for(lambda: gateway.metric("fairlead_connector_up") == 1, "it is up")
+            self.assertEqual(gateway.health(), 204)
+        self.assertEqual(app.handling, 64)
+        held.set()
+        gateway.wait_for(lambda: len({r.data for r in app.got("/t")}) == 200, "all come")
+        self.assertEqual(app.most_handling, 64)
+        gateway.wait_for(lambda: gateway.metric("fairlead_in_flight") == 0, "all are settled")
+
+
 class Restarting(Story):
     def test_a_shutdown_by_the_api_is_the_last_word(self):
         """Also where a hangup came before it, whose block period is under way."""

@@ -51,7 +51,8 @@ struct story {
     struct message messages[MOST_MESSAGES];
     size_t message_count;
     struct connector_subscription *subscriptions[MOST_SUBSCRIPTIONS];
-    bool are_announced[MOST_SUBSCRIPTIONS], are_open[MOST_SUBSCRIPTIONS];
+    bool are_announced[MOST_SUBSCRIPTIONS];
+    uint32_t most[MOST_SUBSCRIPTIONS]; /* the windows */
     size_t subscription_count;
     struct connector_published published[MOST_ANSWERS];
     size_t published_count;
@@ -101,13 +102,24 @@ static void announce(struct story *story)
     }
 }
 
+static bool has_room(const struct story *story, size_t s)
+{
+    uint32_t out = 0;
+    for (size_t i = 0; i < story->message_count; i++) {
+        const struct message *message = &story->messages[i];
+        out +=
+            message->event && message->number && message->subscription == story->subscriptions[s];
+    }
+    return out < story->most[s];
+}
+
 static void deliver(struct story *story)
 {
     for (size_t i = 0; i < story->message_count && story->is_up; i++) {
         struct message *message = &story->messages[i];
         for (size_t s = 0; s < story->subscription_count; s++) {
-            if (message->event && message->number == 0 && story->are_open[s] &&
-                story->subscriptions[s] == message->subscription)
+            if (message->event && message->number == 0 &&
+                story->subscriptions[s] == message->subscription && has_room(story, s))
                 deliver_one(story, message);
         }
     }
@@ -367,7 +379,7 @@ static void window(struct connector *connector, struct connector_subscription *s
     (void)bytes;
     for (size_t i = 0; i < story->subscription_count; i++) {
         if (story->subscriptions[i] == subscription)
-            story->are_open[i] = messages > 0;
+            story->most[i] = messages;
     }
     wake(story);
 }
