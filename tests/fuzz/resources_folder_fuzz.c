@@ -94,13 +94,15 @@ static void check_hiding(const struct config_component *component)
     }
 }
 
-static void check_components(const struct config_resources *resources)
+/* Of all applications together, two may have components of one name. */
+static void check_components(const struct config_resources *resources, bool is_of_one_application)
 {
     struct fl_map seen = {0};
     for (size_t i = 0; i < resources->component_count; i++) {
         const struct config_component *component = &resources->components[i];
         FL_ASSERT(component->name.len > 0 && component->init_timeout_ms > 0);
-        FL_ASSERT(fl_map_set(&seen, component->name, (void *)component) == NULL);
+        void *namesake = fl_map_set(&seen, component->name, (void *)component);
+        FL_ASSERT(!namesake || !is_of_one_application);
         FL_ASSERT((component->standing == CONFIG_BROKEN) == (component->trouble != NULL));
         for (size_t at = 0; at < component->metadata_count; at++)
             FL_ASSERT(component->metadata[at].name.len > 0 && component->metadata[at].value.data);
@@ -159,7 +161,7 @@ static size_t load(const struct config_load *how)
     FL_ASSERT(resources.notes.count <= CONFIG_NOTES_MAX);
     write_notes(&resources.notes);
     if (err == FL_OK) {
-        check_components(&resources);
+        check_components(&resources, !how->takes_all_scopes);
         check_subscriptions(&resources);
         check_policies(&resources);
         sum = resources.component_count + 1000 * resources.subscriptions.count;
