@@ -104,8 +104,6 @@ static enum fl_err add_field(struct cn_http_head *head, struct fl_slice line)
     enum fl_err err = check_framing(head, name, value);
     if (err)
         return err;
-    if (head->count == CN_HTTP_MOST_HEAD_FIELDS)
-        return FL_ERR_TOO_LARGE;
     /* Doubles when the count is a power of two. */
     if ((head->count & (head->count - 1)) == 0)
         head->fields =
@@ -133,7 +131,8 @@ static struct fl_slice without_end(struct fl_slice line)
 enum fl_err cn_http_head_add(struct cn_http_head *head, struct fl_slice line)
 {
     head->seen_bytes += line.len;
-    if (head->seen_bytes > CN_HTTP_MOST_HEAD_BYTES)
+    head->seen_lines++;
+    if (head->seen_bytes > CN_HTTP_MOST_HEAD_BYTES || head->seen_lines > CN_HTTP_MOST_HEAD_FIELDS)
         return FL_ERR_TOO_LARGE;
     line = without_end(line);
     bool is_new = head->has_ended || head->status.len == 0;

@@ -2,7 +2,7 @@
  *
  * Lines come one by one as the server sent them. A status line begins anew, so that of several
  * heads (1xx first) the last one counts; what comes after a head has ended is a trailer and is left
- * out. The bytes of all heads of a call and the fields of one are bounded.
+ * out. The bytes and the lines of all heads of a request are bounded.
  *
  * Ownership: everything is copied. A zeroed struct is an empty head. Thread: one at a time; pure.
  */
@@ -14,7 +14,9 @@
 #include "base/buffer.h"
 #include "cloudevents/event.h"
 
-enum { CN_HTTP_MOST_HEAD_BYTES = 256 * 1024, CN_HTTP_MOST_HEAD_FIELDS = 1000 };
+/* Of all heads of a request, 1xx and trailers included. What is no field counts too: libcurl keeps
+ * every line, in some 60 bytes more than it has. */
+enum { CN_HTTP_MOST_HEAD_BYTES = 64 * 1024, CN_HTTP_MOST_HEAD_FIELDS = 1000 };
 
 struct cn_http_head_field {
     uint32_t name_at, name_len, value_at, value_len; /* in `text` */
@@ -27,7 +29,7 @@ struct cn_http_head {
     size_t count;
     struct fl_buffer status; /* "404 Not Found" */
     bool has_ended;
-    size_t seen_bytes; /* of all lines since the beginning */
+    size_t seen_bytes, seen_lines; /* since the beginning */
 };
 
 /* The metadata of an answer; the array is followed by its texts. */
@@ -40,7 +42,7 @@ struct cn_http_metadata {
 void cn_http_head_fini(struct cn_http_head *head);
 void cn_http_metadata_fini(struct cn_http_metadata *metadata);
 
-/* One line with its end. FL_ERR_TOO_LARGE: more bytes or fields than are taken; FL_ERR_INVALID: a
+/* One line with its end. FL_ERR_TOO_LARGE: more bytes or lines than are taken; FL_ERR_INVALID: a
  * Content-Length that is no number, or differs from one before; FL_ERR_UNSUPPORTED: a transfer
  * coding other than chunked. */
 enum fl_err cn_http_head_add(struct cn_http_head *head, struct fl_slice line) FL_MUST_USE;

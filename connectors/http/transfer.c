@@ -293,6 +293,8 @@ static void set_usual(struct cn_http_call *call)
 
 static void begin_hop(struct cn_http_call *call)
 {
+    cn_http_head_fini(&call->head);
+    call->head = (struct cn_http_head){0};
     call->sent = call->taken = call->thrown = 0;
     call->stop = CN_HTTP_RUNS;
     call->detail[0] = '\0';

@@ -107,6 +107,33 @@ class Memory(HttpStory):
             caller.join()
         self.assertLess(gate.memory_bytes("VmHWM"), 64 * MIB)
 
+    @unittest.skipIf(IS_SANITIZED, "memory is other than usual under sanitizers")
+    def test_heads_of_many_lines_cost_no_memory_that_nobody_counted(self):
+        """62,000 lines a server, sent before it stalls; each is kept by libcurl."""
+        heads = (b"HTTP/1.1 200 OK\r\n" + b"(:\r\n" * 62000,
+                 b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n" + b"A:\r\n" * 62000)
+        up, held, stalled = self.upstream(), self.hold(), []
+
+        def stall(request, connection):
+            try:
+                connection.sendall(heads[int(request.path[1:]) % 2])
+            except OSError:
+                return CLOSE
+            finally:
+                stalled.append(request)
+            held.wait(60)
+            return CLOSE
+        for i in range(32):
+            up.paths[f"/{i}"] = stall
+        gate = self.web(up, "--max-memory", "32Mi", responseTimeout="2s")
+        callers = [threading.Thread(target=call, args=(gate, "get", f"/{i}")) for i in range(32)]
+        for caller in callers:
+            caller.start()
+        for caller in callers:
+            caller.join()
+        self.assertEqual(len(stalled), 32)
+        self.assertLess(gate.memory_bytes("VmHWM"), 64 * MIB)
+
 
 if __name__ == "__main__":
     unittest.main()

@@ -192,7 +192,7 @@ class BrokenPeers(HttpStory):
         long = b"HTTP/1.1 200 OK\r\nX-Long: " + b"a" * 400000 + b"\r\n\r\n"
         self.assertEqual(self.ask(closing(long)).status, 500)
         early = b"HTTP/1.1 103 Early\r\nLink: a\r\n\r\n" * 20000
-        self.assert_fails(self.ask(closing(early)), "256 KiB")
+        self.assert_fails(self.ask(closing(early)), "of them")
 
     def test_endless_early_heads_end(self):
         def flood(_request, connection):
@@ -201,7 +201,7 @@ class BrokenPeers(HttpStory):
                     connection.sendall(b"HTTP/1.1 102 Processing\r\n\r\n" * 1000)
             except OSError:
                 return CLOSE
-        self.assert_fails(self.ask(flood), "256 KiB")
+        self.assert_fails(self.ask(flood), "of them")
 
     def test_an_answer_before_the_body_was_sent(self):
         def early(_request, connection):
