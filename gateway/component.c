@@ -74,26 +74,36 @@ void gw_component_enqueue(struct gw_component *component, struct gw_publish *pub
     net_loop_defer(component->gateway->loop, &component->flush);
 }
 
+/* What the connector said last, and that without secrets: a batch that fails does so with one text,
+ * and looking for secrets takes time. */
+struct hidden {
+    const char *said;
+    char text[sizeof((struct fl_error *)0)->text];
+};
+
 /* Words of a connector may hold what it was given; they go to clients and into the log. */
-static const char *without_secrets(const struct gw_component *component, const char *text,
-                                   struct fl_error *room)
+static const char *without_secrets(const struct gw_component *component, const char *said,
+                                   struct hidden *hidden)
 {
-    if (!text)
+    if (!said)
         return NULL;
-    snprintf(room->text, sizeof room->text, "%s", text);
-    config_component_hide_secrets(component->config, room->text);
-    return room->text;
+    if (!hidden->said || strcmp(hidden->said, said) != 0) {
+        hidden->said = said;
+        snprintf(hidden->text, sizeof hidden->text, "%s", said);
+        config_component_hide_secrets(component->config, hidden->text);
+    }
+    return hidden->text;
 }
 
 static void on_published(struct connector *connector, const struct connector_published *items,
                          size_t count)
 {
     struct gw_component *component = component_of(connector);
+    struct hidden hidden = {.said = NULL};
     component->sent_count -= count;
     for (size_t i = 0; i < count; i++) {
-        struct fl_error room;
         struct gw_publish_result result = {items[i].code, items[i].class,
-                                           without_secrets(component, items[i].text, &room)};
+                                           without_secrets(component, items[i].text, &hidden)};
         gw_publish_finish(items[i].token, &result);
     }
 }

@@ -312,20 +312,13 @@ void gw_intake_resume(struct gw_subscription *subscription)
 
 void gw_intake_release_waiting(struct gw_subscription *subscription)
 {
-    bool goes_on = true;
-    /* Settling one may start or free others of its lane, so the walk begins anew after each. */
-    while (goes_on) {
-        goes_on = false;
-        FL_LIST_EACH(at, &subscription->deliveries)
-        {
-            struct gw_delivery *delivery = FL_LIST_ENTRY(at, struct gw_delivery, link);
-            if (take_waiting(delivery)) {
-                bool was_tried = delivery->failures > 0;
-                gw_intake_settle(delivery, was_tried ? CONNECTOR_MODIFIED : CONNECTOR_RELEASED, 0);
-                goes_on = true;
-                break;
-            }
-        }
+    /* Lanes do not advance any more, so settling one touches no other. */
+    FL_LIST_EACH_SAFE(at, &subscription->deliveries)
+    {
+        struct gw_delivery *delivery = FL_LIST_ENTRY(at, struct gw_delivery, link);
+        bool was_tried = delivery->failures > 0;
+        if (take_waiting(delivery))
+            gw_intake_settle(delivery, was_tried ? CONNECTOR_MODIFIED : CONNECTOR_RELEASED, 0);
     }
 }
 

@@ -42,7 +42,7 @@ void gw_intake_end_generation(struct gw_component *component);
 /* Works on what was held while the application was unhealthy. */
 void gw_intake_resume(struct gw_subscription *subscription);
 
-/* Gives back what was never tried, and what waits for its next try. */
+/* Gives back what was never tried, and what waits for its next try; the process stops. */
 void gw_intake_release_waiting(struct gw_subscription *subscription);
 
 /* Forgets all deliveries without settling them: the end of the process. */

@@ -12,7 +12,7 @@ import unittest
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 
 from features_test import WithStory  # noqa: E402
-from harness import Client, subscription, verdict  # noqa: E402
+from harness import OK, Client, component, subscription, verdict  # noqa: E402
 
 POLICY = """apiVersion: dapr.io/v1alpha1
 kind: Resiliency
@@ -160,6 +160,21 @@ class Outbound(WithStory):
             gateway.wait_for(lambda: gateway.metric("fairlead_refused_total") > 0 or
                              gateway.metric("dapr_component_pubsub_egress_bulk_count",
                                             success="false") > 0, "it has ended")
+
+    def test_no_room_in_memory_is_no_failure_of_the_component(self):
+        """Else bytes that nobody counts would wait for the next attempt."""
+        held = self.hold()
+        app = self.app(subscription("t"), on_event=lambda request: held.wait() and OK)
+        gateway = self.gateway("--max-memory", "1Mi", "--publish-wait", "600s", app=app, documents=(
+            component(), POLICY % "retry: long, timeout: short"))
+        body = b'"' + b"x" * 12000 + b'"'
+        with Client(gateway.address) as client:
+            statuses = []
+            while statuses.count(429) < 3 and len(statuses) < 200:
+                statuses.append(gateway.publish_on(client, "t", body).status)
+        self.assertEqual(set(statuses), {204, 429})
+        held.set()
+        app.wait_got("/t", statuses.count(204))
 
     def test_policies_are_counted(self):
         gateway = self.under("retry: three, timeout: short, circuitBreaker: trips")

@@ -80,6 +80,16 @@ static void the_house_doubles_to_a_minute(void **state)
     assert_in_range(gw_retry_backoff_ms(0), 800, 1200);
 }
 
+static void waits_at_least_a_millisecond(void **state)
+{
+    struct config_retry at_once = {.duration_ms = 0, .max_retries = CONFIG_RETRY_FOREVER};
+    struct config_retry soon = {
+        .is_exponential = true, .max_interval_ms = 0, .max_retries = CONFIG_RETRY_FOREVER};
+    (void)state;
+    assert_int_equal(gw_retry_policy_wait_ms(&at_once, 1, 0, 0), 1);
+    assert_int_equal(gw_retry_policy_wait_ms(&soon, 1, 0, 0), 1);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -89,6 +99,7 @@ int main(void)
         cmocka_unit_test(exponential_grows_to_its_bound),
         cmocka_unit_test(exponential_ends_after_a_quarter_of_an_hour),
         cmocka_unit_test(the_house_doubles_to_a_minute),
+        cmocka_unit_test(waits_at_least_a_millisecond),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
