@@ -322,7 +322,8 @@ static void start_call(struct gateway *gateway, struct gw_api_hand *hand,
     call->invocation.done = on_invoked;
     call->timer.expired = on_next_attempt;
     call->began_ms = net_loop_now_ms(gateway->loop);
-    call->charged_bytes = body->data.len;
+    /* Kept until the call has ended, for further attempts. */
+    call->charged_bytes = body->data.len + body->arena.used_bytes;
     fl_budget_charge(&gateway->budget, call->charged_bytes);
     call->request = gw_request_new(gateway, hand);
     if (component->outbound.config.is_set)

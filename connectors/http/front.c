@@ -88,7 +88,8 @@ void cn_http_front_on_done(struct net_post *post)
 
 static size_t first_bytes(const struct cn_http_call *call)
 {
-    return CN_HTTP_OVERHEAD + CN_HTTP_FIRST_ROOM + call->data_len;
+    return CN_HTTP_OVERHEAD + CN_HTTP_FIRST_ROOM + call->data_len +
+           cn_http_request_bytes(&call->request);
 }
 
 /* Whatever is larger would hold up everybody behind it until the gateway is all but empty. */
@@ -204,6 +205,11 @@ static enum fl_err copy_data(struct cn_http_call *call, struct fl_slice data,
     return FL_OK;
 }
 
+static size_t held_bytes(const struct cn_http_call *call)
+{
+    return sizeof *call + call->data_len + cn_http_request_bytes(&call->request);
+}
+
 /* Starts the call, or lets it stand in line with what it has to send. */
 static enum fl_err start_or_wait(struct cn_http *http, struct cn_http_call *call,
                                  struct fl_error *error)
@@ -214,10 +220,9 @@ static enum fl_err start_or_wait(struct cn_http *http, struct cn_http_call *call
         start(call);
         return FL_OK;
     }
-    if (is_hopeless(budget, first_bytes(call)) ||
-        !fl_budget_hold_waiting(budget, sizeof *call + call->data_len))
+    if (is_hopeless(budget, first_bytes(call)) || !fl_budget_hold_waiting(budget, held_bytes(call)))
         return refuse_bytes(budget, error);
-    call->waiting_bytes = sizeof *call + call->data_len;
+    call->waiting_bytes = held_bytes(call);
     wait_to_start(call);
     return FL_OK;
 }

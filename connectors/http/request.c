@@ -210,6 +210,14 @@ void cn_http_request_fini(struct cn_http_request *request)
     FL_FREE(request->url);
 }
 
+size_t cn_http_request_bytes(const struct cn_http_request *request)
+{
+    size_t sum = strlen(request->url);
+    for (size_t i = 0; i < request->fields.count; i++)
+        sum += strlen(request->fields.items[i].line);
+    return 2 * sum;
+}
+
 enum fl_err cn_http_request_fail(const struct cn_http_request *request, enum fl_err code,
                                  enum fl_error_class class, struct fl_error *error,
                                  const char *format, ...)

@@ -33,6 +33,9 @@ enum fl_err cn_http_request_init(struct cn_http_request *request,
                                  struct fl_error *error) FL_MUST_USE;
 void cn_http_request_fini(struct cn_http_request *request);
 
+/* What the URL and the fields take, here and once more in libcurl. */
+size_t cn_http_request_bytes(const struct cn_http_request *request);
+
 /* A header field that the client says by itself, such as Host; name without case. */
 bool cn_http_is_reserved(struct fl_slice name);
 

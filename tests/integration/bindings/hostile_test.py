@@ -108,6 +108,20 @@ class Memory(HttpStory):
         self.assertLess(gate.memory_bytes("VmHWM"), 64 * MIB)
 
     @unittest.skipIf(IS_SANITIZED, "memory is other than usual under sanitizers")
+    def test_metadata_of_calls_count_like_their_data(self):
+        up, held = self.upstream(), self.hold()
+        up.paths["/x"] = lambda *_: held.wait(60) and CLOSE
+        gate = self.web(up, "--max-memory", "16Mi", responseTimeout="1s")
+        for key in ("X-Large", "x-not-sent"):
+            callers = [threading.Thread(target=call, args=(gate, "get", "/x"),
+                                        kwargs={key: "x" * 3 * MIB}) for _ in range(24)]
+            for caller in callers:
+                caller.start()
+            for caller in callers:
+                caller.join()
+        self.assertLess(gate.memory_bytes("VmHWM"), 112 * MIB)
+
+    @unittest.skipIf(IS_SANITIZED, "memory is other than usual under sanitizers")
     def test_heads_of_many_lines_cost_no_memory_that_nobody_counted(self):
         """62,000 lines a server, sent before it stalls; each is kept by libcurl."""
         heads = (b"HTTP/1.1 200 OK\r\n" + b"(:\r\n" * 62000,

@@ -234,6 +234,33 @@ static void a_closing_component_takes_no_call(void **state)
     end();
 }
 
+static void header_fields_of_a_call_count(void **state)
+{
+    enum { LEN = 1 << 20 };
+    (void)state;
+    open_with(silent_url, NULL);
+    char *value = fl_alloc(LEN);
+    memset(value, 'x', LEN);
+    const struct ce_metadata metadata[] = {{FL_SLICE_LIT("X-A"), fl_slice_of(value, LEN)},
+                                           {FL_SLICE_LIT("path"), fl_slice_of(value, LEN)}};
+    struct connector_call what = {
+        .operation = FL_SLICE_LIT("get"),
+        .metadata = metadata,
+        .metadata_count = 2,
+        .deadline_at_ms = INT64_MAX,
+        .token = &calls[0],
+    };
+    struct fl_error error;
+    assert_int_equal(cn_http_type.invoke(fake->connector, &what, &error), FL_OK);
+    /* Ours and libcurl's. */
+    assert_true(fake->budget.used_bytes >= 4 * LEN);
+    fl_free(value);
+    fake_close(fake, 0);
+    assert_true(fake_wait_closed(fake));
+    assert_int_equal(fake->budget.used_bytes, 0);
+    end();
+}
+
 static bool asks_for_room(const struct cn_http *http)
 {
     return !fl_list_is_empty(&http->asking);
@@ -325,6 +352,7 @@ int main(void)
         TEST(calls_are_bounded),
         TEST(the_earlier_limit_counts),
         TEST(a_closing_component_takes_no_call),
+        TEST(header_fields_of_a_call_count),
         TEST(an_answer_that_waits_for_room_goes_on_when_there_is_some),
         TEST(an_answer_that_waits_leaves_the_last_eighth_and_the_line_to_others),
         TEST(an_answer_that_waits_for_room_ends_when_the_component_closes),
