@@ -7,6 +7,7 @@
 #include "gateway/component.h"
 #include "gateway/gateway.h"
 #include "gateway/input_binding.h"
+#include "gateway/state_names.h"
 
 bool gw_api_state_is_asked(struct fl_slice query)
 {
@@ -60,20 +61,11 @@ static void open_list(struct fl_buffer *out, const char *name)
 
 /* --- components --- */
 
-static const char *component_state(const struct gw_component *component)
-{
-    if (component->is_closed)
-        return "closed";
-    if (component->is_up)
-        return "up";
-    return component->connected_wall_s ? "down" : "connecting";
-}
-
 static void one_component(struct fl_buffer *out, const struct gw_component *component)
 {
     open_object(out);
     text(out, "name", component->name);
-    text(out, "state", fl_slice_str(component_state(component)));
+    text(out, "state", fl_slice_str(gw_component_state_name(component)));
     if (component->is_up)
         since(out, component->connected_wall_s);
     last_error(out, &component->last_error);
@@ -106,27 +98,12 @@ static void components(struct fl_buffer *out, const struct gateway *gateway)
 
 /* --- what is subscribed and read --- */
 
-static const char *subscription_state(const struct gw_subscription *subscription)
-{
-    switch (subscription->state) {
-    case GW_SUB_INERT:
-        return "inert";
-    case GW_SUB_WAITING:
-        return "waiting";
-    case GW_SUB_STARTING:
-        return "starting";
-    case GW_SUB_ACTIVE:
-        return "active";
-    }
-    return "";
-}
-
 static void one_subscription(struct fl_buffer *out, const struct gw_subscription *subscription)
 {
     open_object(out);
     text(out, "pubsubname", subscription->config->pubsub);
     text(out, "topic", subscription->config->topic);
-    text(out, "state", fl_slice_str(subscription_state(subscription)));
+    text(out, "state", fl_slice_str(gw_subscription_state_name(subscription)));
     if (subscription->state == GW_SUB_ACTIVE)
         since(out, subscription->active_wall_s);
     last_error(out, &subscription->last_error);
@@ -136,26 +113,11 @@ static void one_subscription(struct fl_buffer *out, const struct gw_subscription
     fl_buffer_append_byte(out, '}');
 }
 
-static const char *input_state(const struct gw_input *input)
-{
-    switch (input->state) {
-    case GW_INPUT_IDLE:
-        return "idle";
-    case GW_INPUT_STARTING:
-        return "starting";
-    case GW_INPUT_READING:
-        return "reading";
-    case GW_INPUT_STOPPING:
-        return "stopping";
-    }
-    return "";
-}
-
 static void one_input(struct fl_buffer *out, const struct gw_input *input)
 {
     open_object(out);
     text(out, "name", input->component->name);
-    text(out, "state", fl_slice_str(input_state(input)));
+    text(out, "state", fl_slice_str(gw_input_state_name(input)));
     if (input->state == GW_INPUT_READING)
         since(out, input->reading_wall_s);
     last_error(out, &input->last_error);

@@ -15,6 +15,7 @@
 #include "gateway/duration.h"
 #include "gateway/gateway.h"
 #include "gateway/input_binding.h"
+#include "gateway/state_names.h"
 #include "net/http_server.h"
 
 #define SCOPE "fairlead.state"
@@ -136,10 +137,7 @@ static void dump_component(struct dump *dump, struct gw_component *component)
         return;
     word(out, "name", component->name);
     word(out, "type", component->config->type);
-    fl_buffer_printf(out, " state=%s",
-                     component->is_closed ? "closed"
-                     : component->is_up   ? "up"
-                                          : "down");
+    fl_buffer_printf(out, " state=%s", gw_component_state_name(component));
     instant(out, component->is_up ? "since" : "last_up", component->connected_wall_s);
     number(out, "reconnects", component->generation);
     number(out, "line", component->line_count);
@@ -162,20 +160,13 @@ static void dump_components(struct gateway *gateway)
     end(&dump);
 }
 
+/* An active one that gets nothing, because none does. */
 static const char *subscription_state(const struct gw_subscription *subscription)
 {
     const struct gw_subscriptions *all = &subscription->gateway->subscriptions;
-    switch (subscription->state) {
-    case GW_SUB_INERT:
-        return "inert";
-    case GW_SUB_WAITING:
-        return "waiting";
-    case GW_SUB_STARTING:
-        return "starting";
-    case GW_SUB_ACTIVE:
-        return all->are_stopped ? "stopped" : all->are_paused ? "paused" : "active";
-    }
-    return "";
+    if (subscription->state == GW_SUB_ACTIVE && (all->are_stopped || all->are_paused))
+        return all->are_stopped ? "stopped" : "paused";
+    return gw_subscription_state_name(subscription);
 }
 
 static void dump_subscription(struct dump *dump, const struct gw_subscription *subscription)
@@ -205,21 +196,6 @@ static void dump_subscriptions(struct gateway *gateway)
     end(&dump);
 }
 
-static const char *input_state(enum gw_input_state state)
-{
-    switch (state) {
-    case GW_INPUT_IDLE:
-        return "idle";
-    case GW_INPUT_STARTING:
-        return "starting";
-    case GW_INPUT_READING:
-        return "reading";
-    case GW_INPUT_STOPPING:
-        return "stopping";
-    }
-    return "";
-}
-
 static void dump_input(struct dump *dump, const struct gw_input *input)
 {
     struct fl_buffer *out = &dump->line;
@@ -229,7 +205,7 @@ static void dump_input(struct dump *dump, const struct gw_input *input)
     word(out, "binding", input->component->name);
     word(out, "path", input->path);
     fl_buffer_printf(out, " wanted=%s state=%s", input->is_wanted ? "true" : "false",
-                     input_state(input->state));
+                     gw_input_state_name(input));
     number(out, "unsettled", input->event_count);
     last_error(out, input->component, &input->last_error);
     close_line(dump);
