@@ -11,6 +11,7 @@
 #include "config/resources.h"
 #include "config/resources_priv.h"
 #include "config/templates.h"
+#include "config/value_source_priv.h"
 
 #define SCOPE "dapr.runtime.loader.disk"
 
@@ -48,71 +49,38 @@ struct spec {
     const struct config_node *metadata;
 };
 
-struct entry {
-    struct fl_slice name, env_ref;
-    const struct config_node *value, *secret;
-};
-
-struct auth {
-    struct fl_slice secret_store;
-};
-
 struct document {
     struct config_resource_head head;
     const struct config_node *spec, *auth;
 };
 
-#define FIELD(struct_, member, name_, type_)                                                       \
-    {                                                                                              \
-        .name = (name_), .type = (type_), .offset = offsetof(struct struct_, member)               \
-    }
-
 static const struct config_field spec_fields[] = {
-    FIELD(spec, type, "type", CONFIG_FIELD_STRING),
-    FIELD(spec, version, "version", CONFIG_FIELD_STRING),
-    FIELD(spec, ignores_errors, "ignoreErrors", CONFIG_FIELD_BOOL),
-    FIELD(spec, init_timeout, "initTimeout", CONFIG_FIELD_STRING),
-    FIELD(spec, metadata, "metadata", CONFIG_FIELD_LIST),
-    {NULL},
-};
-
-static const struct config_field entry_fields[] = {
-    FIELD(entry, name, "name", CONFIG_FIELD_STRING),
-    FIELD(entry, value, "value", CONFIG_FIELD_ANY),
-    FIELD(entry, secret, "secretKeyRef", CONFIG_FIELD_MAP),
-    FIELD(entry, env_ref, "envRef", CONFIG_FIELD_STRING),
-    {NULL},
-};
-
-static const struct config_field secret_fields[] = {
-    FIELD(config_secret_ref, name, "name", CONFIG_FIELD_STRING),
-    FIELD(config_secret_ref, key, "key", CONFIG_FIELD_STRING),
-    {NULL},
-};
-
-static const struct config_field auth_fields[] = {
-    FIELD(auth, secret_store, "secretStore", CONFIG_FIELD_STRING),
+    CONFIG_FIELD(spec, type, "type", CONFIG_FIELD_STRING),
+    CONFIG_FIELD(spec, version, "version", CONFIG_FIELD_STRING),
+    CONFIG_FIELD(spec, ignores_errors, "ignoreErrors", CONFIG_FIELD_BOOL),
+    CONFIG_FIELD(spec, init_timeout, "initTimeout", CONFIG_FIELD_STRING),
+    CONFIG_FIELD(spec, metadata, "metadata", CONFIG_FIELD_LIST),
     {NULL},
 };
 
 static const struct config_field document_fields[] = {
     CONFIG_RESOURCE_HEAD_FIELDS(document, head),
-    FIELD(document, spec, "spec", CONFIG_FIELD_MAP),
-    FIELD(document, auth, "auth", CONFIG_FIELD_MAP),
+    CONFIG_FIELD(document, spec, "spec", CONFIG_FIELD_MAP),
+    CONFIG_FIELD(document, auth, "auth", CONFIG_FIELD_MAP),
     {NULL},
 };
 
 /* Two sources of one value, or none that says what to look up: daprd takes one without a word. */
 static enum fl_err doubt_sources(const struct config_reader *reader, const struct config_node *node,
-                                 const char *path, const struct entry *entry,
+                                 const char *path, const struct config_value_source *source,
                                  const struct config_secret_ref *secret, struct fl_error *error)
 {
-    if (entry->secret && secret->name.len == 0)
+    if (source->secret && secret->name.len == 0)
         return config_field_doubt(reader, error,
                                   "%s:%u: %s.secretKeyRef: name is missing or empty, so no secret "
                                   "is looked up",
-                                  node->file, entry->secret->line, path);
-    if (entry->value && entry->env_ref.len)
+                                  node->file, source->secret->line, path);
+    if (source->value && source->env_ref.len)
         return config_field_doubt(reader, error,
                                   "%s:%u: %s: both value and envRef are given; the value counts",
                                   node->file, node->line, path);
@@ -120,14 +88,15 @@ static enum fl_err doubt_sources(const struct config_reader *reader, const struc
 }
 
 static enum fl_err decode_value(const struct config_reader *reader, const char *path,
-                                const struct entry *entry, struct config_value *value,
-                                struct config_secret_ref *secret, struct fl_error *error)
+                                const struct config_value_source *source,
+                                struct config_value *value, struct config_secret_ref *secret,
+                                struct fl_error *error)
 {
     value->value = fl_slice_of("", 0);
-    if (!entry->value)
-        secret->env = entry->env_ref.len ? entry->env_ref : FL_SLICE_NULL;
-    else if (config_node_value(entry->value, reader->arena, &value->value) != FL_OK)
-        return config_field_error(entry->value, path,
+    if (!source->value)
+        secret->env = source->env_ref.len ? source->env_ref : FL_SLICE_NULL;
+    else if (config_node_value(source->value, reader->arena, &value->value) != FL_OK)
+        return config_field_error(source->value, path,
                                   "a value of at most 1 MiB that JSON can write", error);
     return FL_OK;
 }
@@ -136,25 +105,24 @@ static enum fl_err decode_entry(const struct config_reader *reader, const struct
                                 size_t index, struct config_value *value,
                                 struct config_secret_ref *secret, struct fl_error *error)
 {
-    struct entry entry = {0};
-    char path[64], secret_path[96];
+    struct config_value_source source = {0};
+    char path[64];
     snprintf(path, sizeof path, "spec.metadata[%zu]", index);
-    snprintf(secret_path, sizeof secret_path, "%s.secretKeyRef", path);
     *secret = (struct config_secret_ref){0};
-    enum fl_err err = config_fields_read(reader, node, path, entry_fields, &entry, error);
-    *value = (struct config_value){.name = entry.name, .file = node->file, .line = node->line};
+    enum fl_err err = config_value_source_read(reader, node, path, true, &source, error);
+    *value = (struct config_value){.name = source.name, .file = node->file, .line = node->line};
     if (err == FL_OK)
-        err = decode_value(reader, path, &entry, value, secret, error);
+        err = decode_value(reader, path, &source, value, secret, error);
     if (err == FL_OK)
-        err = config_fields_read(reader, entry.secret, secret_path, secret_fields, secret, error);
+        err = config_value_source_read_secret(reader, &source, path, secret, error);
     if (err == FL_OK)
         err = config_field_end(reader, err, error);
-    if (err == FL_OK && entry.name.len == 0)
+    if (err == FL_OK && source.name.len == 0)
         err = config_field_doubt(reader, error,
                                  "%s:%u: %s: name is missing or empty; the entry has no effect",
                                  node->file, node->line, path);
     if (err == FL_OK)
-        err = doubt_sources(reader, node, path, &entry, secret, error);
+        err = doubt_sources(reader, node, path, &source, secret, error);
     return err;
 }
 
@@ -214,14 +182,14 @@ static enum fl_err decode(const struct config_reader *reader, const struct confi
 {
     struct document document = {0};
     struct spec spec = {0};
-    struct auth auth = {0};
+    struct fl_slice secret_store = {0};
     enum fl_err err = config_fields_read(reader, root, "", document_fields, &document, error);
     if (err == FL_OK)
         err = config_resource_head_read(reader, root, &document.head, error);
     if (err == FL_OK)
         err = config_fields_read(reader, document.spec, "spec", spec_fields, &spec, error);
     if (err == FL_OK)
-        err = config_fields_read(reader, document.auth, "auth", auth_fields, &auth, error);
+        err = config_auth_read(reader, document.auth, &secret_store, error);
     if (err == FL_OK)
         err = decode_metadata(reader, spec.metadata, component, error);
     err = config_field_end(reader, err, error);
@@ -236,7 +204,7 @@ static enum fl_err decode(const struct config_reader *reader, const struct confi
     component->version = spec.version;
     component->ignores_errors = spec.ignores_errors;
     component->init_timeout_ms = init_timeout_ms(spec.init_timeout);
-    component->secret_store = auth.secret_store;
+    component->secret_store = secret_store;
     component->log_name = make_log_name(reader->arena, component);
     component->file = root->file;
     component->line = root->line;

@@ -9,11 +9,6 @@
 #include "config/configuration_priv.h"
 #include "config/spelling.h"
 
-#define FIELD(struct_, member, name_, type_)                                                       \
-    {                                                                                              \
-        .name = (name_), .type = (type_), .offset = offsetof(struct struct_, member)               \
-    }
-
 void config_configuration_init(struct config_configuration *configuration)
 {
     *configuration = (struct config_configuration){0};
@@ -75,8 +70,8 @@ struct document {
 };
 
 static const struct config_field document_fields[] = {
-    FIELD(document, spec, "spec", CONFIG_FIELD_MAP),
-    FIELD(document, kind, "kind", CONFIG_FIELD_STRING),
+    CONFIG_FIELD(document, spec, "spec", CONFIG_FIELD_MAP),
+    CONFIG_FIELD(document, kind, "kind", CONFIG_FIELD_STRING),
     {"apiVersion", CONFIG_FIELD_KNOWN, 0},
     {"metadata", CONFIG_FIELD_KNOWN, 0},
     {NULL},
@@ -89,32 +84,32 @@ struct spec {
 };
 
 static const struct config_field spec_fields[] = {
-    FIELD(spec, tracing, "tracing", CONFIG_FIELD_MAP),
-    FIELD(spec, metric, "metric", CONFIG_FIELD_MAP),
-    FIELD(spec, metrics, "metrics", CONFIG_FIELD_MAP),
-    FIELD(spec, http_pipeline, "httpPipeline", CONFIG_FIELD_MAP),
-    FIELD(spec, app_http_pipeline, "appHttpPipeline", CONFIG_FIELD_MAP),
-    FIELD(spec, features, "features", CONFIG_FIELD_LIST),
-    FIELD(spec, api, "api", CONFIG_FIELD_MAP),
-    FIELD(spec, access, "accessControl", CONFIG_FIELD_MAP),
-    FIELD(spec, secrets, "secrets", CONFIG_FIELD_MAP),
-    FIELD(spec, components, "components", CONFIG_FIELD_MAP),
-    FIELD(spec, logging, "logging", CONFIG_FIELD_MAP),
-    FIELD(spec, name_resolution, "nameResolution", CONFIG_FIELD_ANY),
-    FIELD(spec, mtls, "mtls", CONFIG_FIELD_ANY),
-    FIELD(spec, wasm, "wasm", CONFIG_FIELD_ANY),
-    FIELD(spec, workflow, "workflow", CONFIG_FIELD_ANY),
+    CONFIG_FIELD(spec, tracing, "tracing", CONFIG_FIELD_MAP),
+    CONFIG_FIELD(spec, metric, "metric", CONFIG_FIELD_MAP),
+    CONFIG_FIELD(spec, metrics, "metrics", CONFIG_FIELD_MAP),
+    CONFIG_FIELD(spec, http_pipeline, "httpPipeline", CONFIG_FIELD_MAP),
+    CONFIG_FIELD(spec, app_http_pipeline, "appHttpPipeline", CONFIG_FIELD_MAP),
+    CONFIG_FIELD(spec, features, "features", CONFIG_FIELD_LIST),
+    CONFIG_FIELD(spec, api, "api", CONFIG_FIELD_MAP),
+    CONFIG_FIELD(spec, access, "accessControl", CONFIG_FIELD_MAP),
+    CONFIG_FIELD(spec, secrets, "secrets", CONFIG_FIELD_MAP),
+    CONFIG_FIELD(spec, components, "components", CONFIG_FIELD_MAP),
+    CONFIG_FIELD(spec, logging, "logging", CONFIG_FIELD_MAP),
+    CONFIG_FIELD(spec, name_resolution, "nameResolution", CONFIG_FIELD_ANY),
+    CONFIG_FIELD(spec, mtls, "mtls", CONFIG_FIELD_ANY),
+    CONFIG_FIELD(spec, wasm, "wasm", CONFIG_FIELD_ANY),
+    CONFIG_FIELD(spec, workflow, "workflow", CONFIG_FIELD_ANY),
     {NULL},
 };
 
 static const struct config_field feature_fields[] = {
-    FIELD(config_feature, name, "name", CONFIG_FIELD_STRING),
-    FIELD(config_feature, is_enabled, "enabled", CONFIG_FIELD_BOOL),
+    CONFIG_FIELD(config_feature, name, "name", CONFIG_FIELD_STRING),
+    CONFIG_FIELD(config_feature, is_enabled, "enabled", CONFIG_FIELD_BOOL),
     {NULL},
 };
 
 static const struct config_field components_fields[] = {
-    FIELD(config_configuration, components_deny, "deny", CONFIG_FIELD_STRINGS),
+    CONFIG_FIELD(config_configuration, components_deny, "deny", CONFIG_FIELD_STRINGS),
     {NULL},
 };
 

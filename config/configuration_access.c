@@ -7,11 +7,6 @@
 #include "config/configuration_priv.h"
 #include "config/spelling.h"
 
-#define FIELD(struct_, member, name_, type_)                                                       \
-    {                                                                                              \
-        .name = (name_), .type = (type_), .offset = offsetof(struct struct_, member)               \
-    }
-
 /* --- API rules, features, components, logging ------------------------------------------------- */
 
 struct rules {
@@ -19,22 +14,22 @@ struct rules {
 };
 
 static const struct config_field rules_fields[] = {
-    FIELD(rules, allowed, "allowed", CONFIG_FIELD_LIST),
-    FIELD(rules, denied, "denied", CONFIG_FIELD_LIST),
+    CONFIG_FIELD(rules, allowed, "allowed", CONFIG_FIELD_LIST),
+    CONFIG_FIELD(rules, denied, "denied", CONFIG_FIELD_LIST),
     {NULL},
 };
 
 static const struct config_field api_rule_fields[] = {
-    FIELD(config_api_rule, name, "name", CONFIG_FIELD_STRING),
-    FIELD(config_api_rule, version, "version", CONFIG_FIELD_STRING),
-    FIELD(config_api_rule, protocol, "protocol", CONFIG_FIELD_STRING),
+    CONFIG_FIELD(config_api_rule, name, "name", CONFIG_FIELD_STRING),
+    CONFIG_FIELD(config_api_rule, version, "version", CONFIG_FIELD_STRING),
+    CONFIG_FIELD(config_api_rule, protocol, "protocol", CONFIG_FIELD_STRING),
     {NULL},
 };
 
 static const struct config_field handler_fields[] = {
-    FIELD(config_handler, name, "name", CONFIG_FIELD_STRING),
-    FIELD(config_handler, type, "type", CONFIG_FIELD_STRING),
-    FIELD(config_handler, version, "version", CONFIG_FIELD_STRING),
+    CONFIG_FIELD(config_handler, name, "name", CONFIG_FIELD_STRING),
+    CONFIG_FIELD(config_handler, type, "type", CONFIG_FIELD_STRING),
+    CONFIG_FIELD(config_handler, version, "version", CONFIG_FIELD_STRING),
     {"selector", CONFIG_FIELD_KNOWN, 0},
     {NULL},
 };
@@ -115,14 +110,16 @@ struct logging {
 };
 
 static const struct config_field logging_fields[] = {
-    FIELD(logging, api, "apiLogging", CONFIG_FIELD_MAP),
+    CONFIG_FIELD(logging, api, "apiLogging", CONFIG_FIELD_MAP),
     {NULL},
 };
 
 static const struct config_field api_logging_fields[] = {
-    FIELD(config_configuration, api_logging, "enabled", CONFIG_FIELD_BOOL),
-    FIELD(config_configuration, api_logging_obfuscates_urls, "obfuscateURLs", CONFIG_FIELD_BOOL),
-    FIELD(config_configuration, api_logging_omits_health, "omitHealthChecks", CONFIG_FIELD_BOOL),
+    CONFIG_FIELD(config_configuration, api_logging, "enabled", CONFIG_FIELD_BOOL),
+    CONFIG_FIELD(config_configuration, api_logging_obfuscates_urls, "obfuscateURLs",
+                 CONFIG_FIELD_BOOL),
+    CONFIG_FIELD(config_configuration, api_logging_omits_health, "omitHealthChecks",
+                 CONFIG_FIELD_BOOL),
     {NULL},
 };
 
@@ -143,7 +140,7 @@ struct pipeline {
 };
 
 static const struct config_field pipeline_fields[] = {
-    FIELD(pipeline, handlers, "handlers", CONFIG_FIELD_LIST),
+    CONFIG_FIELD(pipeline, handlers, "handlers", CONFIG_FIELD_LIST),
     {NULL},
 };
 
@@ -172,7 +169,7 @@ struct access {
 };
 
 static const struct config_field access_fields[] = {
-    FIELD(access, policies, "policies", CONFIG_FIELD_LIST),
+    CONFIG_FIELD(access, policies, "policies", CONFIG_FIELD_LIST),
     {"defaultAction", CONFIG_FIELD_KNOWN, 0},
     {"trustDomain", CONFIG_FIELD_KNOWN, 0},
     {NULL},
@@ -183,9 +180,9 @@ struct access_policy {
 };
 
 static const struct config_field access_policy_fields[] = {
-    FIELD(access_policy, app_id, "appId", CONFIG_FIELD_STRING),
-    FIELD(access_policy, trust_domain, "trustDomain", CONFIG_FIELD_STRING),
-    FIELD(access_policy, namespace, "namespace", CONFIG_FIELD_STRING),
+    CONFIG_FIELD(access_policy, app_id, "appId", CONFIG_FIELD_STRING),
+    CONFIG_FIELD(access_policy, trust_domain, "trustDomain", CONFIG_FIELD_STRING),
+    CONFIG_FIELD(access_policy, namespace, "namespace", CONFIG_FIELD_STRING),
     {"defaultAction", CONFIG_FIELD_KNOWN, 0},
     {"operations", CONFIG_FIELD_KNOWN, 0},
     {NULL},
@@ -251,7 +248,7 @@ struct secrets {
 };
 
 static const struct config_field secrets_fields[] = {
-    FIELD(secrets, scopes, "scopes", CONFIG_FIELD_LIST),
+    CONFIG_FIELD(secrets, scopes, "scopes", CONFIG_FIELD_LIST),
     {NULL},
 };
 
@@ -260,8 +257,8 @@ struct secret_scope {
 };
 
 static const struct config_field secret_scope_fields[] = {
-    FIELD(secret_scope, store, "storeName", CONFIG_FIELD_STRING),
-    FIELD(secret_scope, access, "defaultAccess", CONFIG_FIELD_STRING),
+    CONFIG_FIELD(secret_scope, store, "storeName", CONFIG_FIELD_STRING),
+    CONFIG_FIELD(secret_scope, access, "defaultAccess", CONFIG_FIELD_STRING),
     {"allowedSecrets", CONFIG_FIELD_KNOWN, 0},
     {"deniedSecrets", CONFIG_FIELD_KNOWN, 0},
     {NULL},

@@ -6,11 +6,6 @@
 #include "config/configuration_priv.h"
 #include "config/quantity.h"
 
-#define FIELD(struct_, member, name_, type_)                                                       \
-    {                                                                                              \
-        .name = (name_), .type = (type_), .offset = offsetof(struct struct_, member)               \
-    }
-
 /* --- tracing ---------------------------------------------------------------------------------- */
 
 struct tracing {
@@ -20,25 +15,25 @@ struct tracing {
 };
 
 static const struct config_field tracing_fields[] = {
-    FIELD(tracing, sampling_rate, "samplingRate", CONFIG_FIELD_STRING),
-    FIELD(tracing, has_stdout, "stdout", CONFIG_FIELD_BOOL),
-    FIELD(tracing, zipkin, "zipkin", CONFIG_FIELD_MAP),
-    FIELD(tracing, otel, "otel", CONFIG_FIELD_MAP),
+    CONFIG_FIELD(tracing, sampling_rate, "samplingRate", CONFIG_FIELD_STRING),
+    CONFIG_FIELD(tracing, has_stdout, "stdout", CONFIG_FIELD_BOOL),
+    CONFIG_FIELD(tracing, zipkin, "zipkin", CONFIG_FIELD_MAP),
+    CONFIG_FIELD(tracing, otel, "otel", CONFIG_FIELD_MAP),
     {"expandParams", CONFIG_FIELD_KNOWN, 0},
     {"includeBody", CONFIG_FIELD_KNOWN, 0},
     {NULL},
 };
 
 static const struct config_field zipkin_fields[] = {
-    FIELD(config_tracing, zipkin_endpoint, "endpointAddress", CONFIG_FIELD_STRING),
+    CONFIG_FIELD(config_tracing, zipkin_endpoint, "endpointAddress", CONFIG_FIELD_STRING),
     {NULL},
 };
 
 static const struct config_field otel_fields[] = {
-    FIELD(config_tracing, otel_protocol, "protocol", CONFIG_FIELD_STRING),
-    FIELD(config_tracing, otel_endpoint, "endpointAddress", CONFIG_FIELD_STRING),
-    FIELD(config_tracing, otel_is_secure, "isSecure", CONFIG_FIELD_BOOL),
-    FIELD(config_tracing, otel_headers, "headers", CONFIG_FIELD_STRINGS),
+    CONFIG_FIELD(config_tracing, otel_protocol, "protocol", CONFIG_FIELD_STRING),
+    CONFIG_FIELD(config_tracing, otel_endpoint, "endpointAddress", CONFIG_FIELD_STRING),
+    CONFIG_FIELD(config_tracing, otel_is_secure, "isSecure", CONFIG_FIELD_BOOL),
+    CONFIG_FIELD(config_tracing, otel_headers, "headers", CONFIG_FIELD_STRINGS),
     {"timeout", CONFIG_FIELD_KNOWN, 0},
     {NULL},
 };
@@ -129,17 +124,17 @@ struct metrics {
 };
 
 static const struct config_field metrics_list_fields[] = {
-    FIELD(metrics, buckets, "latencyDistributionBuckets", CONFIG_FIELD_LIST),
-    FIELD(metrics, http, "http", CONFIG_FIELD_MAP),
-    FIELD(metrics, rules, "rules", CONFIG_FIELD_LIST),
+    CONFIG_FIELD(metrics, buckets, "latencyDistributionBuckets", CONFIG_FIELD_LIST),
+    CONFIG_FIELD(metrics, http, "http", CONFIG_FIELD_MAP),
+    CONFIG_FIELD(metrics, rules, "rules", CONFIG_FIELD_LIST),
     {"enabled", CONFIG_FIELD_KNOWN, 0},
     {"recordErrorCodes", CONFIG_FIELD_KNOWN, 0},
     {NULL},
 };
 
 static const struct config_field metrics_fields[] = {
-    FIELD(config_metrics, is_enabled, "enabled", CONFIG_FIELD_BOOL),
-    FIELD(config_metrics, records_error_codes, "recordErrorCodes", CONFIG_FIELD_BOOL),
+    CONFIG_FIELD(config_metrics, is_enabled, "enabled", CONFIG_FIELD_BOOL),
+    CONFIG_FIELD(config_metrics, records_error_codes, "recordErrorCodes", CONFIG_FIELD_BOOL),
     {"latencyDistributionBuckets", CONFIG_FIELD_KNOWN, 0},
     {"http", CONFIG_FIELD_KNOWN, 0},
     {"rules", CONFIG_FIELD_KNOWN, 0},
@@ -147,21 +142,22 @@ static const struct config_field metrics_fields[] = {
 };
 
 static const struct config_field metrics_http_fields[] = {
-    FIELD(config_metrics, has_increased_cardinality, "increasedCardinality", CONFIG_FIELD_BOOL),
-    FIELD(config_metrics, path_matching, "pathMatching", CONFIG_FIELD_STRINGS),
-    FIELD(config_metrics, excludes_verbs, "excludeVerbs", CONFIG_FIELD_BOOL),
+    CONFIG_FIELD(config_metrics, has_increased_cardinality, "increasedCardinality",
+                 CONFIG_FIELD_BOOL),
+    CONFIG_FIELD(config_metrics, path_matching, "pathMatching", CONFIG_FIELD_STRINGS),
+    CONFIG_FIELD(config_metrics, excludes_verbs, "excludeVerbs", CONFIG_FIELD_BOOL),
     {NULL},
 };
 
 static const struct config_field metric_rule_fields[] = {
-    FIELD(config_metric_rule, name, "name", CONFIG_FIELD_STRING),
+    CONFIG_FIELD(config_metric_rule, name, "name", CONFIG_FIELD_STRING),
     {"labels", CONFIG_FIELD_KNOWN, 0},
     {NULL},
 };
 
 static const struct config_field metric_label_fields[] = {
-    FIELD(config_metric_label, name, "name", CONFIG_FIELD_STRING),
-    FIELD(config_metric_label, regex, "regex", CONFIG_FIELD_PAIRS),
+    CONFIG_FIELD(config_metric_label, name, "name", CONFIG_FIELD_STRING),
+    CONFIG_FIELD(config_metric_label, regex, "regex", CONFIG_FIELD_PAIRS),
     {NULL},
 };
 

@@ -9,6 +9,8 @@
 #ifndef FL_CONFIG_FIELDS_PRIV_H
 #define FL_CONFIG_FIELDS_PRIV_H
 
+#include <stddef.h>
+
 #include "config/note.h"
 #include "config/values.h"
 #include "config/yaml.h"
@@ -33,6 +35,12 @@ struct config_field {
     enum config_field_type type;
     size_t offset;
 };
+
+/* A row for a member of `struct struct_`. */
+#define CONFIG_FIELD(struct_, member, name_, type_)                                                \
+    {                                                                                              \
+        .name = (name_), .type = (type_), .offset = offsetof(struct struct_, member)               \
+    }
 
 struct config_reader {
     struct fl_arena *arena;

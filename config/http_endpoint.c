@@ -4,6 +4,8 @@
 
 #include <stdio.h>
 
+#include "config/value_source_priv.h"
+
 struct document {
     struct config_resource_head head;
     const struct config_node *spec, *auth;
@@ -19,83 +21,36 @@ struct tls {
     struct fl_slice renegotiation;
 };
 
-struct value {
-    struct fl_slice name, env_ref;
-    const struct config_node *value, *secret;
-};
-
-struct reference {
-    struct fl_slice name, key;
-};
-
-struct auth {
-    struct fl_slice secret_store;
-};
-
-#define FIELD(struct_, member, name_, type_)                                                       \
-    {                                                                                              \
-        .name = (name_), .type = (type_), .offset = offsetof(struct struct_, member)               \
-    }
-
 static const struct config_field document_fields[] = {
     CONFIG_RESOURCE_HEAD_FIELDS(document, head),
-    FIELD(document, spec, "spec", CONFIG_FIELD_MAP),
-    FIELD(document, auth, "auth", CONFIG_FIELD_MAP),
+    CONFIG_FIELD(document, spec, "spec", CONFIG_FIELD_MAP),
+    CONFIG_FIELD(document, auth, "auth", CONFIG_FIELD_MAP),
     {NULL},
 };
 
 static const struct config_field spec_fields[] = {
-    FIELD(spec, base_url, "baseUrl", CONFIG_FIELD_STRING),
-    FIELD(spec, headers, "headers", CONFIG_FIELD_LIST),
-    FIELD(spec, tls, "clientTLS", CONFIG_FIELD_MAP),
+    CONFIG_FIELD(spec, base_url, "baseUrl", CONFIG_FIELD_STRING),
+    CONFIG_FIELD(spec, headers, "headers", CONFIG_FIELD_LIST),
+    CONFIG_FIELD(spec, tls, "clientTLS", CONFIG_FIELD_MAP),
     {NULL},
 };
 
 static const struct config_field tls_fields[] = {
-    FIELD(tls, root_ca, "rootCA", CONFIG_FIELD_MAP),
-    FIELD(tls, certificate, "certificate", CONFIG_FIELD_MAP),
-    FIELD(tls, private_key, "privateKey", CONFIG_FIELD_MAP),
-    FIELD(tls, renegotiation, "renegotiation", CONFIG_FIELD_STRING),
-    {NULL},
-};
-
-static const struct config_field header_fields[] = {
-    FIELD(value, name, "name", CONFIG_FIELD_STRING),
-    FIELD(value, value, "value", CONFIG_FIELD_ANY),
-    FIELD(value, secret, "secretKeyRef", CONFIG_FIELD_MAP),
-    FIELD(value, env_ref, "envRef", CONFIG_FIELD_STRING),
-    {NULL},
-};
-
-/* The same without a name. */
-static const struct config_field pem_fields[] = {
-    FIELD(value, value, "value", CONFIG_FIELD_ANY),
-    FIELD(value, secret, "secretKeyRef", CONFIG_FIELD_MAP),
-    FIELD(value, env_ref, "envRef", CONFIG_FIELD_STRING),
-    {NULL},
-};
-
-static const struct config_field reference_fields[] = {
-    FIELD(reference, name, "name", CONFIG_FIELD_STRING),
-    FIELD(reference, key, "key", CONFIG_FIELD_STRING),
-    {NULL},
-};
-
-static const struct config_field auth_fields[] = {
-    FIELD(auth, secret_store, "secretStore", CONFIG_FIELD_STRING),
+    CONFIG_FIELD(tls, root_ca, "rootCA", CONFIG_FIELD_MAP),
+    CONFIG_FIELD(tls, certificate, "certificate", CONFIG_FIELD_MAP),
+    CONFIG_FIELD(tls, private_key, "privateKey", CONFIG_FIELD_MAP),
+    CONFIG_FIELD(tls, renegotiation, "renegotiation", CONFIG_FIELD_STRING),
     {NULL},
 };
 
 static enum fl_err check_value(const struct config_reader *reader, const struct config_node *node,
-                               const char *path, const struct config_field *fields,
-                               struct value *value, struct fl_error *error)
+                               const char *path, bool has_name, struct config_value_source *value,
+                               struct fl_error *error)
 {
-    struct reference reference = {0};
-    char name[128];
-    enum fl_err err = config_fields_read(reader, node, path, fields, value, error);
-    snprintf(name, sizeof name, "%s.secretKeyRef", path);
+    struct config_secret_ref secret = {0};
+    enum fl_err err = config_value_source_read(reader, node, path, has_name, value, error);
     if (err == FL_OK)
-        err = config_fields_read(reader, value->secret, name, reference_fields, &reference, error);
+        err = config_value_source_read_secret(reader, value, path, &secret, error);
     return err;
 }
 
@@ -105,10 +60,10 @@ static enum fl_err check_headers(const struct config_reader *reader, const struc
     enum fl_err err = FL_OK;
     for (size_t i = 0; list && i < list->list.count && err == FL_OK; i++) {
         const struct config_node *node = list->list.items[i];
-        struct value value = {0};
+        struct config_value_source value = {0};
         char path[64];
         snprintf(path, sizeof path, "spec.headers[%zu]", i);
-        err = check_value(reader, node, path, header_fields, &value, error);
+        err = check_value(reader, node, path, true, &value, error);
         if (err == FL_OK && value.name.len == 0)
             err = config_field_doubt(reader, error, "%s:%u: %s: name is missing or empty",
                                      node->file, node->line, path);
@@ -130,8 +85,8 @@ static enum fl_err check_tls(const struct config_reader *reader, const struct co
         {tls.private_key, "spec.clientTLS.privateKey"},
     };
     for (size_t i = 0; i < sizeof parts / sizeof *parts && err == FL_OK; i++) {
-        struct value value = {0};
-        err = check_value(reader, parts[i].node, parts[i].path, pem_fields, &value, error);
+        struct config_value_source value = {0};
+        err = check_value(reader, parts[i].node, parts[i].path, false, &value, error);
     }
     return err;
 }
@@ -163,14 +118,14 @@ enum fl_err config_http_endpoint_decode(const struct config_reader *reader,
 {
     struct document document = {0};
     struct spec spec = {0};
-    struct auth auth = {0};
+    struct fl_slice secret_store = {0};
     enum fl_err err = config_fields_read(reader, root, "", document_fields, &document, error);
     if (err == FL_OK)
         err = config_resource_head_read(reader, root, &document.head, error);
     if (err == FL_OK)
         err = config_fields_read(reader, document.spec, "spec", spec_fields, &spec, error);
     if (err == FL_OK)
-        err = config_fields_read(reader, document.auth, "auth", auth_fields, &auth, error);
+        err = config_auth_read(reader, document.auth, &secret_store, error);
     if (err == FL_OK)
         err = check_headers(reader, spec.headers, error);
     if (err == FL_OK)

@@ -17,8 +17,8 @@ struct metadata {
 
 /* Kubernetes' other fields are accepted without a word. */
 static const struct config_field metadata_fields[] = {
-    {"name", CONFIG_FIELD_STRING, offsetof(struct metadata, name)},
-    {"namespace", CONFIG_FIELD_STRING, offsetof(struct metadata, namespace)},
+    CONFIG_FIELD(metadata, name, "name", CONFIG_FIELD_STRING),
+    CONFIG_FIELD(metadata, namespace, "namespace", CONFIG_FIELD_STRING),
     {"labels", CONFIG_FIELD_KNOWN, 0},
     {"annotations", CONFIG_FIELD_KNOWN, 0},
     {"generateName", CONFIG_FIELD_KNOWN, 0},

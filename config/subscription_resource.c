@@ -4,13 +4,13 @@
  * and kept where a resource did. */
 #include "config/subscription_resource.h"
 
-#include <jansson.h>
 #include <stdio.h>
 #include <stdlib.h>
 
 #include "base/buffer.h"
 #include "base/map.h"
 #include "config/fields_priv.h"
+#include "config/json_nodes_priv.h"
 #include "config/resources_priv.h"
 
 #define SCOPE "dapr.runtime.processor.subscription"
@@ -31,58 +31,54 @@ struct document {
     const struct config_node *spec;
 };
 
-#define FIELD(struct_, member, name_, type_)                                                       \
-    {                                                                                              \
-        .name = (name_), .type = (type_), .offset = offsetof(struct struct_, member)               \
-    }
 #define COMMON_SPEC_FIELDS                                                                         \
-    FIELD(spec, pubsub, "pubsubname", CONFIG_FIELD_STRING),                                        \
-        FIELD(spec, topic, "topic", CONFIG_FIELD_STRING),                                          \
-        FIELD(spec, dead_letter_topic, "deadLetterTopic", CONFIG_FIELD_STRING),                    \
-        FIELD(spec, metadata, "metadata", CONFIG_FIELD_PAIRS),                                     \
-        FIELD(spec, bulk, "bulkSubscribe", CONFIG_FIELD_MAP)
+    CONFIG_FIELD(spec, pubsub, "pubsubname", CONFIG_FIELD_STRING),                                 \
+        CONFIG_FIELD(spec, topic, "topic", CONFIG_FIELD_STRING),                                   \
+        CONFIG_FIELD(spec, dead_letter_topic, "deadLetterTopic", CONFIG_FIELD_STRING),             \
+        CONFIG_FIELD(spec, metadata, "metadata", CONFIG_FIELD_PAIRS),                              \
+        CONFIG_FIELD(spec, bulk, "bulkSubscribe", CONFIG_FIELD_MAP)
 
 static const struct config_field v1_fields[] = {
     COMMON_SPEC_FIELDS,
-    FIELD(spec, route, "route", CONFIG_FIELD_STRING),
+    CONFIG_FIELD(spec, route, "route", CONFIG_FIELD_STRING),
     {NULL},
 };
 
 static const struct config_field v2_fields[] = {
     COMMON_SPEC_FIELDS,
-    FIELD(spec, routes, "routes", CONFIG_FIELD_MAP),
+    CONFIG_FIELD(spec, routes, "routes", CONFIG_FIELD_MAP),
     {NULL},
 };
 
 static const struct config_field programmatic_fields[] = {
     COMMON_SPEC_FIELDS,
-    FIELD(spec, route, "route", CONFIG_FIELD_STRING),
-    FIELD(spec, routes, "routes", CONFIG_FIELD_MAP),
+    CONFIG_FIELD(spec, route, "route", CONFIG_FIELD_STRING),
+    CONFIG_FIELD(spec, routes, "routes", CONFIG_FIELD_MAP),
     {NULL},
 };
 
 static const struct config_field routes_fields[] = {
-    FIELD(routes, rules, "rules", CONFIG_FIELD_LIST),
-    FIELD(routes, fallback, "default", CONFIG_FIELD_STRING),
+    CONFIG_FIELD(routes, rules, "rules", CONFIG_FIELD_LIST),
+    CONFIG_FIELD(routes, fallback, "default", CONFIG_FIELD_STRING),
     {NULL},
 };
 
 static const struct config_field rule_fields[] = {
-    FIELD(config_rule, match, "match", CONFIG_FIELD_STRING),
-    FIELD(config_rule, path, "path", CONFIG_FIELD_STRING),
+    CONFIG_FIELD(config_rule, match, "match", CONFIG_FIELD_STRING),
+    CONFIG_FIELD(config_rule, path, "path", CONFIG_FIELD_STRING),
     {NULL},
 };
 
 static const struct config_field bulk_fields[] = {
-    FIELD(config_bulk, is_enabled, "enabled", CONFIG_FIELD_BOOL),
-    FIELD(config_bulk, max_messages, "maxMessagesCount", CONFIG_FIELD_INT32),
-    FIELD(config_bulk, max_await_ms, "maxAwaitDurationMs", CONFIG_FIELD_INT32),
+    CONFIG_FIELD(config_bulk, is_enabled, "enabled", CONFIG_FIELD_BOOL),
+    CONFIG_FIELD(config_bulk, max_messages, "maxMessagesCount", CONFIG_FIELD_INT32),
+    CONFIG_FIELD(config_bulk, max_await_ms, "maxAwaitDurationMs", CONFIG_FIELD_INT32),
     {NULL},
 };
 
 static const struct config_field document_fields[] = {
     CONFIG_RESOURCE_HEAD_FIELDS(document, head),
-    FIELD(document, spec, "spec", CONFIG_FIELD_MAP),
+    CONFIG_FIELD(document, spec, "spec", CONFIG_FIELD_MAP),
     {NULL},
 };
 
@@ -329,124 +325,6 @@ enum fl_err config_subscription_decode(const struct config_node *root, bool is_v
     return FL_OK;
 }
 
-/* --- JSON to nodes ---------------------------------------------------------------------------- */
-
-struct converter {
-    struct fl_arena *arena;
-    size_t node_count;
-};
-
-static struct config_node *convert(struct converter *c, json_t *json, unsigned depth);
-
-static bool convert_array(struct converter *c, json_t *json, unsigned depth,
-                          struct config_node *node)
-{
-    size_t count = json_array_size(json);
-    node->kind = CONFIG_NODE_LIST;
-    node->list.items = FL_ARENA_ARRAY(c->arena, struct config_node *, count + 1);
-    node->list.count = count;
-    for (size_t i = 0; i < count; i++) {
-        node->list.items[i] = convert(c, json_array_get(json, i), depth + 1);
-        if (!node->list.items[i])
-            return false;
-    }
-    return true;
-}
-
-static bool convert_object(struct converter *c, json_t *json, unsigned depth,
-                           struct config_node *node)
-{
-    const char *key;
-    json_t *value;
-    size_t count = 0;
-    node->kind = CONFIG_NODE_MAP;
-    node->map.pairs = FL_ARENA_ARRAY(c->arena, struct config_node_pair, json_object_size(json) + 1);
-    json_object_foreach(json, key, value)
-    {
-        struct config_node_pair *pair = &node->map.pairs[count++];
-        pair->key = fl_arena_copy(c->arena, fl_slice_str(key));
-        pair->value = convert(c, value, depth + 1);
-        if (!pair->value)
-            return false;
-    }
-    node->map.count = count;
-    return true;
-}
-
-static void convert_scalar(struct converter *c, json_t *json, struct config_node *node)
-{
-    switch (json_typeof(json)) {
-    case JSON_STRING:
-        node->kind = CONFIG_NODE_STRING;
-        node->text =
-            fl_arena_copy(c->arena, fl_slice_of(json_string_value(json), json_string_length(json)));
-        break;
-    case JSON_INTEGER:
-        node->kind = CONFIG_NODE_INT;
-        node->integer.value = json_integer_value(json);
-        node->text =
-            fl_slice_str(fl_arena_printf(c->arena, "%lld", (long long)json_integer_value(json)));
-        break;
-    case JSON_REAL:
-        node->kind = CONFIG_NODE_FLOAT;
-        node->real = json_real_value(json);
-        node->text = fl_slice_str(fl_arena_printf(c->arena, "%g", json_real_value(json)));
-        break;
-    case JSON_TRUE:
-    case JSON_FALSE:
-        node->kind = CONFIG_NODE_BOOL;
-        node->boolean = json_is_true(json);
-        node->text = node->boolean ? FL_SLICE_LIT("true") : FL_SLICE_LIT("false");
-        break;
-    case JSON_NULL:
-    case JSON_OBJECT:
-    case JSON_ARRAY:
-        break;
-    }
-}
-
-/* NULL: too deep or too many values. */
-static struct config_node *convert(struct converter *c, json_t *json, unsigned depth)
-{
-    if (depth > CONFIG_YAML_DEPTH_MAX || ++c->node_count > CONFIG_YAML_NODES_MAX)
-        return NULL;
-    struct config_node *node = FL_ARENA_NEW(c->arena, struct config_node);
-    node->dialect = CONFIG_DIALECT_JSON;
-    node->file = "/dapr/subscribe";
-    bool is_fine = true;
-    if (json_is_array(json))
-        is_fine = convert_array(c, json, depth, node);
-    else if (json_is_object(json))
-        is_fine = convert_object(c, json, depth, node);
-    else
-        convert_scalar(c, json, node);
-    return is_fine ? node : NULL;
-}
-
-static enum fl_err parse_json(struct fl_slice body, struct fl_arena *arena,
-                              struct config_node **root, struct fl_error *error)
-{
-    json_error_t problem;
-    struct converter converter = {.arena = arena};
-    if (body.len > CONFIG_YAML_BYTES_MAX)
-        return fl_error_set(error, FL_ERR_TOO_LARGE, FL_CLASS_REJECT,
-                            "/dapr/subscribe: the answer is longer than 4 MiB");
-    json_t *json = json_loadb(body.data, body.len,
-                              JSON_DECODE_ANY | JSON_DISABLE_EOF_CHECK | JSON_ALLOW_NUL, &problem);
-    if (!json)
-        return fl_error_set(error, FL_ERR_INVALID, FL_CLASS_REJECT,
-                            "/dapr/subscribe: line %d, column %d: %s", problem.line, problem.column,
-                            problem.text);
-    struct config_node *got = convert(&converter, json, 1);
-    json_decref(json);
-    if (!got)
-        return fl_error_set(error, FL_ERR_TOO_LARGE, FL_CLASS_REJECT,
-                            "/dapr/subscribe: the answer is nested too deeply or has too many "
-                            "values");
-    *root = got;
-    return FL_OK;
-}
-
 /* --- programmatic ----------------------------------------------------------------------------- */
 
 struct fl_slice config_subscription_key(const struct config_subscription *subscription,
@@ -546,7 +424,7 @@ enum fl_err config_subscriptions_parse(struct fl_slice body, struct fl_arena *ar
         *subscriptions = (struct config_subscriptions){0};
         return FL_OK;
     }
-    enum fl_err err = parse_json(body, &scratch, &root, error);
+    enum fl_err err = config_json_read(body, "/dapr/subscribe", &scratch, &root, error);
     if (err == FL_OK)
         err = read_answer(&reader, root, subscriptions, &scratch, error);
     fl_arena_fini(&scratch);
