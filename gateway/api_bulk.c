@@ -85,7 +85,7 @@ static void fail_fault(struct gateway *gateway, struct gw_api_hand *hand,
 static void fail_publish(struct gateway *gateway, struct gw_api_hand *hand, enum fl_err code,
                          const char *text)
 {
-    struct gw_publish_result result = {code, FL_CLASS_RETRY, text};
+    struct gw_publish_result result = {.code = code, .class = FL_CLASS_RETRY, .text = text};
     struct gw_api_error error =
         gw_publish_error(&hand->arena, &result, hand->topic->component->name, hand->topic->name);
     gw_api_fail(gateway, hand->exchange, &hand->info, &error);
@@ -313,8 +313,9 @@ static void send_batch(struct gateway *gateway, struct gw_api_hand *hand, struct
         item->publish.done = on_published;
         item->publish.is_awaited = is_awaited;
         if (gw_publish_start(gateway, &item->publish, &item->event)) {
-            struct gw_publish_result result = {FL_ERR_AGAIN, FL_CLASS_RETRY,
-                                               "too many messages are waiting"};
+            struct gw_publish_result result = {.code = FL_ERR_AGAIN,
+                                               .class = FL_CLASS_RETRY,
+                                               .text = "too many messages are waiting"};
             ce_event_release(&item->event);
             note_failure(item, &result);
             end_one(batch);

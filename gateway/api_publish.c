@@ -113,7 +113,8 @@ static void send_event(struct gateway *gateway, struct gw_api_hand *hand, struct
     request->publish.is_awaited = is_awaited;
     enum fl_err err = gw_publish_start(gateway, &request->publish, event);
     if (err) {
-        struct gw_publish_result result = {err, FL_CLASS_RETRY, "too many messages are waiting"};
+        struct gw_publish_result result = {
+            .code = err, .class = FL_CLASS_RETRY, .text = "too many messages are waiting"};
         ce_event_release(event);
         fail_publish(gateway, request->exchange, &request->info, topic, &result);
         gw_request_free(&request);
@@ -217,7 +218,8 @@ void gw_api_publish(struct gateway *gateway, struct gw_api_hand *hand, struct fl
     }
     fl_buffer_fini(&json);
     if (err == FL_ERR_NO_MEMORY) {
-        struct gw_publish_result result = {err, FL_CLASS_RETRY, "out of memory for the message"};
+        struct gw_publish_result result = {
+            .code = err, .class = FL_CLASS_RETRY, .text = "out of memory for the message"};
         fail_publish(gateway, hand->exchange, &hand->info, hand->topic, &result);
     } else if (err) {
         gw_publish_fail_event(gateway, hand, error.text);
@@ -232,11 +234,13 @@ void gw_api_publish(struct gateway *gateway, struct gw_api_hand *hand, struct fl
 void gw_api_publish_failed(struct gateway *gateway, struct gw_api_hand *hand,
                            enum http_body_failure why)
 {
-    struct gw_publish_result result = {FL_ERR_REFUSED, FL_CLASS_REJECT, "stream too large"};
+    struct gw_publish_result result = {
+        .code = FL_ERR_REFUSED, .class = FL_CLASS_REJECT, .text = "stream too large"};
     if (gw_api_fail_framing(gateway, hand, why))
         return;
     if (why == HTTP_BODY_NO_MEMORY)
-        result = (struct gw_publish_result){FL_ERR_AGAIN, FL_CLASS_RETRY,
-                                            "the memory bound (--max-memory) is reached"};
+        result = (struct gw_publish_result){.code = FL_ERR_AGAIN,
+                                            .class = FL_CLASS_RETRY,
+                                            .text = "the memory bound (--max-memory) is reached"};
     fail_publish(gateway, hand->exchange, &hand->info, hand->topic, &result);
 }

@@ -102,8 +102,10 @@ static void on_published(struct connector *connector, const struct connector_pub
     struct hidden hidden = {.said = NULL};
     component->sent_count -= count;
     for (size_t i = 0; i < count; i++) {
-        struct gw_publish_result result = {items[i].code, items[i].class,
-                                           without_secrets(component, items[i].text, &hidden)};
+        struct gw_publish_result result = {.code = items[i].code,
+                                           .class = items[i].class,
+                                           .text =
+                                               without_secrets(component, items[i].text, &hidden)};
         gw_publish_finish(items[i].token, &result);
     }
 }

@@ -42,18 +42,17 @@ static void on_wait_over(struct net_deadline *deadline)
     struct gw_publish *publish = FL_CONTAINER(deadline, struct gw_publish, wait);
     struct gateway *gateway = publish->gateway;
     bool waits_for_room = publish->state == GW_PUBLISH_WAITS_FOR_ROOM;
-    struct gw_publish_result result = {FL_ERR_AGAIN, FL_CLASS_RETRY,
-                                       "too many messages are waiting"};
+    struct gw_publish_result result = {
+        .code = FL_ERR_AGAIN, .class = FL_CLASS_RETRY, .text = "too many messages are waiting"};
     gateway->publishing.waiting_count--;
     publish->component->waiting_count--;
     if (waits_for_room) {
         leave_room_line(publish);
         result.text = "the memory bound (--max-memory) is reached";
     } else if (!publish->component->is_up) {
-        result = (struct gw_publish_result){FL_ERR_CLOSED, FL_CLASS_RETRY,
-                                            publish->component->last_error.text[0]
-                                                ? publish->component->last_error.text
-                                                : "the component is not connected"};
+        result.code = FL_ERR_CLOSED;
+        result.text = publish->component->last_error.text[0] ? publish->component->last_error.text
+                                                             : "the component is not connected";
     }
     if (!waits_for_room)
         publish->component->line_count--;
