@@ -165,10 +165,17 @@ static void on_signal(int number, void *context)
     struct gateway *gateway = context;
     struct gw_shutdown *shutdown = &gateway->shutdown;
     const char *name = number == SIGINT ? "interrupt" : number == SIGHUP ? "hangup" : "terminated";
-    if (shutdown->phase != GW_RUNNING) {
+    if (shutdown->was_signalled) {
         FL_INFO(gateway->log, "dapr.signals",
                 "Received signal '%s' during shutdown; exiting immediately", name);
         _exit(1);
+    }
+    shutdown->was_signalled = true;
+    if (shutdown->phase != GW_RUNNING) {
+        /* The application's end or the API began it. Ctrl-C in a terminal reaches the application
+         * of `fairlead run` too, whose end may be seen first. */
+        FL_INFO(gateway->log, "dapr.signals", "Received signal '%s'; already shutting down", name);
+        return;
     }
     /* Who asked by the API was told that the process will end. */
     shutdown->restarts = number == SIGHUP && !net_timer_is_running(&shutdown->settle_timer);

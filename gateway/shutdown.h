@@ -24,9 +24,10 @@ enum gw_phase { GW_RUNNING, GW_BLOCKING, GW_DRAINING, GW_CLOSING, GW_STOPPED };
 struct gw_shutdown {
     enum gw_phase phase;
     struct net_timer block_timer, grace_timer, force_timer, settle_timer;
-    bool restarts;     /* SIGHUP: the process goes on with configuration read anew */
-    bool is_beginning; /* parts are being stopped; what they say meanwhile concludes nothing */
-    bool drains_first; /* the block period has not begun: deliveries under way end first */
+    bool was_signalled; /* another signal ends the process at once */
+    bool restarts;      /* SIGHUP: the process goes on with configuration read anew */
+    bool is_beginning;  /* parts are being stopped; what they say meanwhile concludes nothing */
+    bool drains_first;  /* the block period has not begun: deliveries under way end first */
     int64_t deadline_at_ms;
 };
 

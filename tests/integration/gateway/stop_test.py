@@ -68,6 +68,16 @@ class Stop(Story):
         self.assertIn("Received signal 'terminated' during shutdown; exiting immediately",
                       gateway.log())
 
+    def test_the_first_signal_after_a_shutdown_by_api_cuts_nothing_off(self):
+        _, gateway, held = self.with_one_in_flight("--dapr-graceful-shutdown-seconds", "60")
+        with Client(gateway.address) as client:
+            self.assertEqual(client.exchange("POST", "/v1.0/shutdown").status, 204)
+        gateway.wait_log("Dapr is shutting down")
+        gateway.signal()
+        gateway.wait_log("already shutting down")
+        held.set()
+        self.assertEqual(gateway.wait_end(), 0)
+
     def test_grace_period_that_is_over(self):
         _, gateway, _ = self.with_one_in_flight("--dapr-graceful-shutdown-seconds", "1")
         gateway.signal()
