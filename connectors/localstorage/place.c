@@ -110,6 +110,7 @@ struct reading {
     int root_fd;
     struct fl_buffer *path; /* relative; no dots, no links */
     int folder;             /* of `path`; -1: does not exist, or is no folder */
+    int failure;            /* errno: whether it exists could not be found out */
     struct fl_buffer rest;
     size_t rest_at;
     int links;
@@ -142,14 +143,26 @@ static bool next_part(struct fl_slice text, size_t *at, struct fl_slice *part)
     return false;
 }
 
+/* `folder` -1: errno says why. What is only out of reach now, without descriptors say, must not be
+ * taken for what does not exist: its links would be read by their letters. */
 static void enter(struct reading *reading, int folder)
 {
+    if (folder < 0 && errno != ENOENT && errno != ENOTDIR && errno != ELOOP)
+        reading->failure = errno;
     close_fd(reading->folder);
     reading->folder = folder;
 }
 
+static void leave(struct reading *reading)
+{
+    close_fd(reading->folder);
+    reading->folder = -1;
+}
+
 static void enter_path(struct reading *reading)
 {
+    if (reading->root_fd < 0)
+        return; /* without a root nothing below it exists */
     enter(reading, cn_localstorage_open_beneath(reading->root, reading->root_fd,
                                                 fl_buffer_cstr(reading->path), FOLDER));
 }
@@ -192,7 +205,10 @@ static int read_existing(struct reading *reading, struct fl_slice part)
     if (failure != EINVAL && failure != ENOENT)
         return failure;
     append_part(reading->path, part);
-    enter(reading, failure == EINVAL ? open_step(reading->folder, name, FOLDER) : -1);
+    if (failure == EINVAL)
+        enter(reading, open_step(reading->folder, name, FOLDER));
+    else
+        leave(reading);
     return 0;
 }
 
@@ -218,13 +234,13 @@ static int read_name(struct cn_localstorage_root *root, int root_fd, struct fl_s
     int failure = 0;
     fl_buffer_clear(path);
     fl_buffer_append_slice(&reading.rest, name);
-    if (root_fd >= 0)
-        enter_path(&reading);
-    while (!failure && next_part(fl_buffer_slice(&reading.rest), &reading.rest_at, &part))
+    enter_path(&reading);
+    while (!failure && !reading.failure &&
+           next_part(fl_buffer_slice(&reading.rest), &reading.rest_at, &part))
         failure = read_part(&reading, part);
-    enter(&reading, -1);
+    leave(&reading);
     fl_buffer_fini(&reading.rest);
-    return failure;
+    return failure ? failure : reading.failure;
 }
 
 /* True when the name has no `..`, and `path` is then what it means if no link is in it. */

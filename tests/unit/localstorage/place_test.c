@@ -12,6 +12,7 @@
 #include <stdatomic.h>
 #include <stddef.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 
@@ -408,6 +409,47 @@ static void with_openat2_it_is_used(void **state)
     assert_false(tree->worker.root.is_stepwise);
 }
 
+/* --- no descriptors --- */
+
+/* With so many descriptors left, what a name that goes up through a link is taken for: an errno, or
+ * 0 and the path. */
+static int find_with(struct tree *tree, int left, char *path, size_t room)
+{
+    struct cn_localstorage_place place;
+    struct rlimit usual, few;
+    assert_int_equal(getrlimit(RLIMIT_NOFILE, &usual), 0);
+    int next = dup(0);
+    close(next);
+    few = usual;
+    few.rlim_cur = (rlim_t)(next + left);
+    assert_int_equal(setrlimit(RLIMIT_NOFILE, &few), 0);
+    int failure =
+        cn_localstorage_place_find(&tree->worker.root, FL_SLICE_LIT("d/across/../x"), &place);
+    assert_int_equal(setrlimit(RLIMIT_NOFILE, &usual), 0);
+    if (!failure) {
+        snprintf(path, room, "%.*s", FL_SLICE_ARG(cn_localstorage_relative(&place)));
+        cn_localstorage_place_fini(&place);
+    }
+    return failure;
+}
+
+static void without_descriptors_a_link_is_not_read_by_its_letters(void **state)
+{
+    struct tree *tree = *state;
+    char path[64];
+    tree_make(tree, "root/other");
+    tree_make(tree, "root/other/sub");
+    tree_link(tree, "../other/sub", "root/d/across");
+    for (int left = 0; left < 6; left++) {
+        int failure = find_with(tree, left, path, sizeof path);
+        if (failure)
+            assert_int_equal(failure, EMFILE);
+        else
+            assert_string_equal(path, "other/x");
+    }
+    assert_int_equal(find_with(tree, 8, path, sizeof path), 0);
+}
+
 /* --- a root that goes away --- */
 
 static void a_root_that_is_gone_is_made_again(void **state)
@@ -459,6 +501,7 @@ int main(void)
         TREE_TEST(a_kernel_without_openat2_is_noticed),
         TREE_TEST(a_filter_that_forbids_openat2_is_noticed),
         TREE_TEST(with_openat2_it_is_used),
+        BOTH(without_descriptors_a_link_is_not_read_by_its_letters),
         BOTH(a_root_that_is_gone_is_made_again),
         BOTH(a_root_that_became_a_link_is_not_entered),
     };
