@@ -67,6 +67,11 @@ void gw_app_call_done(struct gw_app_call *call)
     }
 }
 
+bool gw_app_call_is_waiting(const struct gw_app_call *call)
+{
+    return call->app && !call->is_counted && !fl_list_is_empty(&call->link);
+}
+
 void gw_app_call_cancel(struct gw_app_call *call)
 {
     if (!call->app)

@@ -82,6 +82,8 @@ void gw_app_fini(struct gw_app *app);
 /* Sends when the concurrency limit lets it; call->http.on_done must call gw_app_call_done first. */
 void gw_app_call(struct gw_app *app, struct gw_app_call *call);
 void gw_app_call_done(struct gw_app_call *call);
+/* It stands in the line of the concurrency limit: the application has not heard of it. */
+bool gw_app_call_is_waiting(const struct gw_app_call *call);
 /* Ends a call without its callback. */
 void gw_app_call_cancel(struct gw_app_call *call);
 

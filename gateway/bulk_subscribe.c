@@ -574,6 +574,21 @@ void gw_bulk_add(struct gw_bulk *bulk, struct gw_delivery *delivery)
     consider_round(bulk);
 }
 
+void gw_bulk_pause(struct gw_bulk *bulk)
+{
+    FL_LIST_EACH(at, &bulk->batches)
+    {
+        struct gw_bulk_batch *batch = FL_LIST_ENTRY(at, struct gw_bulk_batch, link);
+        if (!batch->is_calling || !gw_app_call_is_waiting(&batch->call))
+            continue;
+        gw_app_call_cancel(&batch->call);
+        batch->is_calling = false;
+        free_body(batch);
+        gw_policy_withdrew(&bulk->subscription->policy, &batch->run);
+        try_again_in(batch, PAUSE_MS);
+    }
+}
+
 static bool remove_from_batch(struct gw_bulk_batch *batch, const struct gw_delivery *delivery)
 {
     for (uint32_t i = 0; i < batch->count; i++) {

@@ -39,6 +39,9 @@ uint32_t gw_bulk_most_messages(const struct gw_bulk *bulk);
 /* The delivery is in state GW_DELIVERY_IN_BULK; it ends by one of delivery.h's verdicts. */
 void gw_bulk_add(struct gw_bulk *bulk, struct gw_delivery *delivery);
 
+/* Calls that the application has not heard of wait: until it is healthy, or to be taken out. */
+void gw_bulk_pause(struct gw_bulk *bulk);
+
 /* Takes a delivery out that waits, gathered or for its next try; false when it is in a call (or not
  * here). */
 bool gw_bulk_remove(struct gw_bulk *bulk, struct gw_delivery *delivery);

@@ -348,8 +348,12 @@ void gw_input_deliver(struct connector *connector, struct connector_subscription
 /* Takes it from where it waits; false when the application works on it. */
 static bool take_waiting(struct gw_input_event *event)
 {
-    if (event->state == GW_INPUT_EVENT_CALLING)
-        return false;
+    if (event->state == GW_INPUT_EVENT_CALLING) {
+        if (!gw_app_call_is_waiting(&event->call))
+            return false;
+        gw_app_call_cancel(&event->call);
+        gw_policy_withdrew(&event->input->policy, &event->run);
+    }
     net_timer_stop(event->input->gateway->loop, &event->timer);
     gw_policy_leave(&event->waiter);
     return true;
@@ -393,7 +397,7 @@ void gw_input_release_waiting(struct gw_input *input)
     for (struct fl_list *at = input->events.prev, *before; at != &input->events; at = before) {
         struct gw_input_event *event = FL_LIST_ENTRY(at, struct gw_input_event, link);
         before = at->prev;
-        bool was_tried = event->state != GW_INPUT_EVENT_IN_LANE;
+        bool was_tried = event->state == GW_INPUT_EVENT_WAITING || event->run.failures > 0;
         if (take_waiting(event))
             end(event, was_tried ? CONNECTOR_MODIFIED : CONNECTOR_RELEASED, 0);
     }

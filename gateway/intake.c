@@ -224,6 +224,9 @@ static bool take_waiting(struct gw_delivery *delivery)
             return false;
         break;
     case GW_DELIVERY_CALLING:
+        if (!gw_app_call_is_waiting(&delivery->call))
+            return false;
+        break;
     case GW_DELIVERY_DEAD_LETTER:
     case GW_DELIVERY_SETTLED:
         return false;
@@ -293,6 +296,32 @@ void gw_intake_end_generation(struct gw_component *component)
         gw_shutdown_check(component->gateway);
 }
 
+/* It is the first of its lane still. */
+static void hold(struct gw_delivery *delivery)
+{
+    struct gw_lane *lane = delivery->lane;
+    gw_delivery_cancel(delivery);
+    gw_delivery_set_state(delivery, lane ? GW_DELIVERY_IN_LANE : GW_DELIVERY_HELD);
+    if (!lane)
+        return;
+    lane->is_busy = false;
+    fl_list_add_first(&lane->waiting, &delivery->lane_link);
+}
+
+void gw_intake_pause(struct gw_subscription *subscription)
+{
+    if (subscription->bulk) {
+        gw_bulk_pause(subscription->bulk);
+        return;
+    }
+    FL_LIST_EACH(at, &subscription->deliveries)
+    {
+        struct gw_delivery *delivery = FL_LIST_ENTRY(at, struct gw_delivery, link);
+        if (delivery->state == GW_DELIVERY_CALLING && gw_app_call_is_waiting(&delivery->call))
+            hold(delivery);
+    }
+}
+
 /* Lanes that stopped half-way go on first: what was held came later than what stands in them. */
 void gw_intake_resume(struct gw_subscription *subscription)
 {
@@ -312,6 +341,8 @@ void gw_intake_resume(struct gw_subscription *subscription)
 
 void gw_intake_release_waiting(struct gw_subscription *subscription)
 {
+    if (subscription->bulk)
+        gw_bulk_pause(subscription->bulk);
     /* Lanes do not advance any more, so settling one touches no other. */
     FL_LIST_EACH_SAFE(at, &subscription->deliveries)
     {

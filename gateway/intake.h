@@ -39,6 +39,9 @@ void gw_intake_settle(struct gw_delivery *delivery, enum connector_outcome outco
 /* The component's connection is lost. */
 void gw_intake_end_generation(struct gw_component *component);
 
+/* The application is unhealthy: what it has not heard of waits until it is healthy. */
+void gw_intake_pause(struct gw_subscription *subscription);
+
 /* Works on what was held while the application was unhealthy. */
 void gw_intake_resume(struct gw_subscription *subscription);
 

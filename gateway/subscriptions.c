@@ -436,6 +436,8 @@ void gw_subscriptions_on_health(struct gateway *gateway, bool is_healthy)
         gw_subscription_apply_window(&all->items[i]);
         if (is_healthy)
             gw_intake_resume(&all->items[i]);
+        else
+            gw_intake_pause(&all->items[i]);
     }
 }
 

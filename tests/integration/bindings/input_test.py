@@ -825,6 +825,19 @@ class Ends(Inputs):
         self.assertEqual(sorted(self.settled(gateway)), ["0 modified", "1 released", "2 released"])
         self.assertEqual(len(app.got()), 1)
 
+    def test_what_stands_in_the_line_of_calls_is_given_back(self):
+        held = self.hold()
+        app = self.app(on_event=by_method(post=lambda request: held.wait() and OK))
+        gateway = self.inputs("--dapr-graceful-shutdown-seconds", "60", "--app-max-concurrency",
+                              "1", app=app)
+        self.order(gateway, count=5)
+        app.wait_got("/tick", 1)
+        gateway.signal(signal.SIGTERM)
+        self.wait_heard(gateway, "settle . released .*", 4)
+        held.set()
+        self.assertEqual(gateway.wait_end(), 0)
+        self.assertEqual(len(app.got()), 1)
+
     def test_an_answer_during_the_end_is_not_retried(self):
         held = self.hold()
         app = self.app(on_event=by_method(post=lambda request: held.wait() and answer(500)))

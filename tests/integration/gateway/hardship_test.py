@@ -1,6 +1,7 @@
 """Deliveries while the application, the broker or the process is on its way out: what was not
 settled is given back or held, and only what really failed becomes a dead letter.
 """
+import json
 import os
 import signal
 import sys
@@ -47,6 +48,52 @@ class Unhealthy(WithStory):
         self.assertEqual(gateway.metric("fairlead_dead_lettered_total", topic="t"), 1)
 
 
+    def held_in_line(self, partition, **more):
+        """With a limit of concurrent calls most stand in its line."""
+        held = self.hold()
+        status = [500]
+        app = self.app(subscription("t", deadLetterTopic="dead", **more), subscription("dead"),
+                       on_event=lambda r: held.wait() and answer(status[0]))
+        gateway = self.story(*HEALTH, "--app-max-concurrency", "1", app=app)
+        gateway.wait_for(lambda: gateway.metric("fairlead_window") > 0, "it is subscribed")
+        for number in range(6):
+            self.published(gateway, "t", number, query=partition and f"{partition}{number % 2}")
+        app.wait_got("/t", 1)
+        app.on_health = lambda: 500
+        gateway.wait_log("App entered un-healthy status")
+        held.set()
+        gateway.wait_for(lambda: gateway.metric("fairlead_dead_lettered_total", topic="t") == 1,
+                         "the first has failed")
+        probes = len(app.got("/healthz", "GET"))
+        wait_for(lambda: len(app.got("/healthz", "GET")) > probes + 1, "two more probes")
+        self.assertEqual(len(app.got("/t")), 1)
+        return app, gateway, status
+
+    def test_what_stands_in_the_line_of_calls_is_not_tried(self):
+        for partition in ("", "?metadata.partitionKey="):
+            app, gateway, status = self.held_in_line(partition)
+            status[0] = 200
+            app.on_health = lambda: 200
+            app.wait_got("/t", 6)
+            got = [r.data for r in app.got("/t")]
+            self.assertEqual(sorted(got), list(range(6)))
+            if partition:
+                for lane in (0, 1):
+                    self.assertEqual([n for n in got if n % 2 == lane], list(range(lane, 6, 2)))
+            gateway.wait_for(lambda: gateway.metric("fairlead_in_flight") == 0, "all are settled")
+            self.assertEqual(gateway.metric("fairlead_dead_lettered_total", topic="t"), 1)
+
+    def test_bulk_calls_in_the_line_are_not_tried(self):
+        app, gateway, status = self.held_in_line("", **BULK)
+        app.on_event = lambda r: answer(200, json.dumps({"statuses": [
+            {"entryId": e["entryId"], "status": "SUCCESS"} for e in r.event["entries"]]}).encode()
+            if r.path == "/t" else b"")
+        app.on_health = lambda: 200
+        app.wait_got("/t", 6)
+        gateway.wait_for(lambda: gateway.metric("fairlead_in_flight") == 0, "all are settled")
+        self.assertEqual(gateway.metric("fairlead_dead_lettered_total", topic="t"), 1)
+
+
 class Ending(WithStory):
     """A process that ends gives back what fails now: nobody had the time to mend it."""
 
@@ -72,6 +119,22 @@ class Ending(WithStory):
                 self.assertEqual(len(self.heard(gateway, "settle .* modified")), 1,
                                  gateway.log())
                 self.assertEqual(len(app.got("/t")), 1)
+
+    def test_what_stands_in_the_line_of_calls_is_given_back(self):
+        for partition, more in (("", {}), ("?metadata.partitionKey=1", {}), ("", BULK)):
+            held = self.hold()
+            app = self.app(subscription("t", **more), on_event=lambda r: held.wait() and OK)
+            gateway = self.story("--dapr-graceful-shutdown-seconds", "60",
+                                 "--app-max-concurrency", "1", app=app)
+            self.wait_heard(gateway, "subscribe t .*")
+            for number in range(5):
+                self.published(gateway, "t", number, query=partition)
+            app.wait_got("/t", 1)
+            gateway.signal()
+            self.wait_heard(gateway, "settle .* released", 4)
+            held.set()
+            self.assertEqual(gateway.wait_end(), 0)
+            self.assertEqual(len(app.got("/t")), 1)
 
     def test_a_dead_letter_does_not_wait_for_a_broker_that_is_away(self):
         held = self.hold()
