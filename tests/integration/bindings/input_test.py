@@ -366,7 +366,7 @@ class Verdicts(Inputs):
                                               "maxRetries": 1}}}, timeout="short", retry="one")
         app, gateway = self.judged(lambda request: held.wait() and OK, policy)
         self.assertEqual(self.settled(gateway), ["0 modified"])
-        self.assertEqual(len(app.got()), 2)
+        self.assertEqual(len(app.wait_got("/tick", 2)), 2)  # it may be slow to look
         self.assertEqual(gateway.metric("dapr_resiliency_activations_total", policy="timeout",
                                         target="Binding_tick"), 1)
 
