@@ -23,6 +23,15 @@ static void await_event(struct binding *binding, struct fake_subscription *subsc
     assert_true(fake_wait_deliveries(subscription, before + 1));
 }
 
+/* Reads with this window and has one event, unsettled. */
+static struct fake_subscription *read_one(struct binding *binding, uint32_t window)
+{
+    struct fake_subscription *subscription = subscribe(binding);
+    fake_window(subscription, window, WIDE_BYTES);
+    await_event(binding, subscription);
+    return subscription;
+}
+
 static void events_come_and_are_accepted(void **state)
 {
     struct binding *binding = *state;
@@ -77,9 +86,7 @@ static void a_window_of_zero_pauses(void **state)
 static void the_window_is_kept_while_events_are_unsettled(void **state)
 {
     struct binding *binding = *state;
-    struct fake_subscription *subscription = subscribe(binding);
-    fake_window(subscription, 1, WIDE_BYTES);
-    await_event(binding, subscription);
+    struct fake_subscription *subscription = read_one(binding, 1);
     cause(binding);
     run_quietly(binding);
     assert_int_equal(subscription->most_in_flight, 1);
@@ -90,9 +97,7 @@ static void the_window_is_kept_while_events_are_unsettled(void **state)
 static void leaving_waits_for_what_is_unsettled(void **state)
 {
     struct binding *binding = *state;
-    struct fake_subscription *subscription = subscribe(binding);
-    fake_window(subscription, 1, WIDE_BYTES);
-    await_event(binding, subscription);
+    struct fake_subscription *subscription = read_one(binding, 1);
     fake_unsubscribe(subscription);
     run_quietly(binding);
     assert_int_equal(subscription->unsubscribed, 0);

@@ -242,6 +242,21 @@ static void the_gateway_may_call_while_it_hears(void **state)
 
 /* --- output: deadlines --- */
 
+static enum fl_err try_until(struct binding *binding, size_t sample, struct call *call,
+                             int64_t deadline_at_ms)
+{
+    struct connector_call what = call_of(binding, sample_at(binding, sample), call);
+    what.deadline_at_ms = deadline_at_ms;
+    return try_invoke(binding, &what);
+}
+
+static void set_peer_stalled(struct binding *binding, bool is_stalled)
+{
+    struct binding_subject *subject = binding->subject;
+    (is_stalled ? subject->stall : subject->resume)(subject);
+    binding->is_stalled = is_stalled;
+}
+
 static void a_deadline_that_passed_stops_no_later_call(void **state)
 {
     struct binding *binding = *state;
@@ -251,9 +266,7 @@ static void a_deadline_that_passed_stops_no_later_call(void **state)
     const int64_t deadlines[] = {now_ms - 1000, now_ms, now_ms + 1, 0};
     for (size_t i = 0; i < sizeof deadlines / sizeof *deadlines; i++) {
         struct call *call = new_call(binding);
-        struct connector_call what = call_of(binding, sample_at(binding, i), call);
-        what.deadline_at_ms = deadlines[i];
-        if (try_invoke(binding, &what) == FL_OK)
+        if (try_until(binding, i, call, deadlines[i]) == FL_OK)
             calls->all[calls->count++] = call;
     }
     assert_success(binding, start_call(binding, sample_at(binding, 0)));
@@ -267,9 +280,7 @@ static void a_call_without_deadline_is_answered(void **state)
     struct binding *binding = *state;
     REQUIRE_SAMPLES(binding);
     struct call *call = new_call(binding);
-    struct connector_call what = call_of(binding, sample_at(binding, 0), call);
-    what.deadline_at_ms = INT64_MAX;
-    assert_int_equal(try_invoke(binding, &what), FL_OK);
+    assert_int_equal(try_until(binding, 0, call, INT64_MAX), FL_OK);
     assert_success(binding, call);
 }
 
@@ -278,19 +289,16 @@ static void calls_to_a_peer_that_stalls_stop_no_later_call(void **state)
     struct binding *binding = *state;
     REQUIRE_SAMPLES(binding);
     REQUIRE(binding->subject->stall);
-    binding->subject->stall(binding->subject);
-    binding->is_stalled = true;
+    set_peer_stalled(binding, true);
     struct calls *calls = new_calls(binding);
     while (calls->count < 3) {
         struct call *call = new_call(binding);
-        struct connector_call what = call_of(binding, sample_at(binding, 0), call);
-        what.deadline_at_ms = net_loop_now_ms(binding->fake->loop) + 1;
-        assert_int_equal(try_invoke(binding, &what), FL_OK);
+        assert_int_equal(try_until(binding, 0, call, net_loop_now_ms(binding->fake->loop) + 1),
+                         FL_OK);
         calls->all[calls->count++] = call;
     }
     run_quietly(binding);
-    binding->subject->resume(binding->subject);
-    binding->is_stalled = false;
+    set_peer_stalled(binding, false);
     assert_success(binding, start_call(binding, sample_at(binding, 0)));
     assert_true(fake_wait(binding->fake, have_answers, calls, calls->count));
     assert_once_each(calls);
@@ -327,8 +335,7 @@ static void closing_does_not_wait_for_a_peer_that_stalls(void **state)
     struct binding *binding = *state;
     REQUIRE_SAMPLES(binding);
     REQUIRE(binding->subject->stall);
-    binding->subject->stall(binding->subject);
-    binding->is_stalled = true;
+    set_peer_stalled(binding, true);
     struct calls *calls = new_calls(binding);
     start_calls(binding, calls, 3);
     fake_close(binding->fake, binding->fake->quiet_ms);

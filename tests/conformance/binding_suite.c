@@ -67,15 +67,11 @@ static struct connector_callbacks suite_callbacks;
 
 static struct fake_gateway *open_binding(const struct binding_subject *subject)
 {
-    struct fl_error error = {0};
     struct fake_gateway *fake =
-        fake_gateway_new(subject->type, subject->values, subject->value_count,
-                         subject->patience_ms ? subject->patience_ms : 5000,
-                         subject->quiet_ms ? subject->quiet_ms : 20, &error);
-    if (!fake) {
-        print_error("open: %s\n", error.text);
+        fake_gateway_new_for_suite(subject->type, subject->values, subject->value_count,
+                                   subject->patience_ms, subject->quiet_ms);
+    if (!fake)
         return NULL;
-    }
     loop_thread = pthread_self();
     fake_callbacks = fake->host.callbacks;
     suite_callbacks = *fake_callbacks;

@@ -478,6 +478,20 @@ struct fake_gateway *fake_gateway_new(const struct connector_type *type,
     return open_fake(fake, type, values, value_count, error);
 }
 
+struct fake_gateway *fake_gateway_new_for_suite(const struct connector_type *type,
+                                                const struct config_value *values,
+                                                size_t value_count, int64_t patience_ms,
+                                                int64_t quiet_ms)
+{
+    struct fl_error error = {0};
+    struct fake_gateway *fake =
+        fake_gateway_new(type, values, value_count, patience_ms ? patience_ms : 5000,
+                         quiet_ms ? quiet_ms : 20, &error);
+    if (!fake)
+        fprintf(stderr, "open: %s\n", error.text);
+    return fake;
+}
+
 struct fake_gateway *fake_gateway_beside(struct fake_gateway *first,
                                          const struct config_value *values, size_t value_count,
                                          struct fl_error *error)

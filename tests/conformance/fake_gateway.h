@@ -119,6 +119,11 @@ struct fake_gateway *fake_gateway_new(const struct connector_type *type,
                                       const struct config_value *values, size_t value_count,
                                       int64_t patience_ms, int64_t quiet_ms,
                                       struct fl_error *error);
+/* The same for a suite: 0 are the usual times, and a refusal is printed. */
+struct fake_gateway *fake_gateway_new_for_suite(const struct connector_type *type,
+                                                const struct config_value *values,
+                                                size_t value_count, int64_t patience_ms,
+                                                int64_t quiet_ms);
 
 /* Another one on the loop of `first`, which must outlive it. */
 struct fake_gateway *fake_gateway_beside(struct fake_gateway *first,

@@ -31,14 +31,8 @@ static struct suite *suite_of(void **state)
 
 static struct fake_gateway *open_fake_of(const struct suite_subject *subject)
 {
-    struct fl_error error = {0};
-    struct fake_gateway *fake =
-        fake_gateway_new(subject->type, subject->values, subject->value_count,
-                         subject->patience_ms ? subject->patience_ms : 5000,
-                         subject->quiet_ms ? subject->quiet_ms : 20, &error);
-    if (!fake)
-        print_error("open: %s\n", error.text);
-    return fake;
+    return fake_gateway_new_for_suite(subject->type, subject->values, subject->value_count,
+                                      subject->patience_ms, subject->quiet_ms);
 }
 
 static int set_up(void **state)

@@ -3,8 +3,8 @@
 `Story` is a unittest case whose gateways and applications end with the test: a gateway that was not
 stopped by the test gets SIGTERM and has to end with status 0. `App` is an HTTP server whose answers
 a test decides, one call a request: bytes are sent as they are, CLOSE ends the connection without an
-answer, a Cut ends it in the middle of one, and a call that blocks holds the answer. Every request is kept with the number of its
-connection and its place on it.
+answer, a Cut ends it in the middle of one, and a call that blocks holds the answer. Every request is
+kept with the number of its connection and its place on it.
 
 A test waits with `wait_for`, for a claim and never for a time.
 """
@@ -32,6 +32,7 @@ DEADLINE_S = float(os.environ.get("FAIRLEAD_DEADLINE_S", "60"))
 
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n"
 CLOSE = None
+ZERO_TRACE = "00-" + 32 * "0" + "-" + 16 * "0" + "-00"
 
 
 class Cut:
@@ -96,6 +97,23 @@ def component(name="pubsub", kind="pubsub.in-memory", **metadata):
 def subscription(topic, route=None, pubsub="pubsub", **more):
     """An element of the answer to /dapr/subscribe. The usual route is /TOPIC."""
     return {"pubsubname": pubsub, "topic": topic, "route": route or "/" + topic, **more}
+
+
+def resiliency(policies, targets, name="r"):
+    """A Resiliency document: policies by kind and name, targets by component, each as a dict or as
+    the text of a flow mapping, without its braces."""
+    policies, targets = ("{%s}" % given if isinstance(given, str) else json.dumps(given)
+                         for given in (policies, targets))
+    return (f"apiVersion: dapr.io/v1alpha1\nkind: Resiliency\nmetadata: {{name: {name}}}\nspec:\n"
+            f"  policies: {policies}\n  targets: {{components: {targets}}}\n")
+
+
+def by_method(options=OK, post=OK):
+    """What the application does with questions and with events: an answer, or a call."""
+    def on_event(request):
+        chosen = options if request.method == "OPTIONS" else post
+        return chosen(request) if callable(chosen) else chosen
+    return on_event
 
 
 class Request:

@@ -9,23 +9,14 @@ import signal
 import time
 import unittest
 
-from harness import OK, Story, answer, component, wait_for
+from harness import OK, ZERO_TRACE, Story, answer, by_method, component, wait_for
 
-ZERO_TRACE = "00-" + 32 * "0" + "-" + 16 * "0" + "-00"
 HEALTH_FLAGS = ("--enable-app-health-check", "--app-health-probe-interval", "1",
                 "--app-health-threshold", "1")
 
 
 def cron(schedule, name="tick", **metadata):
     return component(name, "bindings.cron", schedule=schedule, **metadata)
-
-
-def by_method(options=OK, post=OK):
-    """What the application does with questions and with events: an answer, or a call."""
-    def on_event(request):
-        chosen = options if request.method == "OPTIONS" else post
-        return chosen(request) if callable(chosen) else chosen
-    return on_event
 
 
 class Events(Story):

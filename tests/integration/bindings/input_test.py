@@ -7,17 +7,13 @@ gateway: it emits what a test orders and logs what it hears. Without a C compile
 import json
 import os
 import re
-import shutil
 import signal
-import subprocess
-import tempfile
 import unittest
 
-from harness import FAIRLEAD, OK, App, Client, Cut, Story, answer, component, metric_of, wait_for
+from compiled_story import CompiledStory
+from harness import (OK, ZERO_TRACE, App, Client, Cut, answer, by_method, component, metric_of,
+                     resiliency, wait_for)
 
-HERE = os.path.dirname(os.path.abspath(__file__))
-ROOT = os.path.abspath(os.path.join(HERE, "..", "..", ".."))
-ZERO_TRACE = "00-" + 32 * "0" + "-" + 16 * "0" + "-00"
 # Not sent once more, as it would be if a kept connection ended without any byte.
 NO_ANSWER = Cut(b"HTTP/1.1 2")
 SOME_TRACE = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
@@ -29,9 +25,7 @@ def binding(name="tick", **metadata):
 
 def inbound(policies, **names):
     """A Resiliency for the events of `tick`."""
-    return ("apiVersion: dapr.io/v1alpha1\nkind: Resiliency\nmetadata: {name: r}\nspec:\n"
-            f"  policies: {json.dumps(policies)}\n"
-            f"  targets: {{components: {{tick: {{inbound: {json.dumps(names)}}}}}}}\n")
+    return resiliency(policies, {"tick": {"inbound": names}})
 
 
 def retries(**policy):
@@ -39,28 +33,8 @@ def retries(**policy):
                    retry="some")
 
 
-def by_method(options=OK, post=OK):
-    """What the application does with questions and with events: an answer, or a call."""
-    def on_event(request):
-        chosen = options if request.method == "OPTIONS" else post
-        return chosen(request) if callable(chosen) else chosen
-    return on_event
-
-
-class Inputs(Story):
-    @classmethod
-    def setUpClass(cls):
-        compiler = shutil.which(os.environ.get("CC", "cc")) or shutil.which("gcc")
-        if not compiler:
-            raise unittest.SkipTest("no C compiler for the story's connector")
-        cls.folder = tempfile.mkdtemp(prefix="fairlead-story-")
-        cls.addClassCleanup(shutil.rmtree, cls.folder, ignore_errors=True)
-        os.mkdir(os.path.join(cls.folder, "connectors"))
-        cls.executable = os.path.join(cls.folder, "fairlead")
-        shutil.copy(FAIRLEAD, cls.executable)
-        subprocess.run([compiler, "-std=c11", "-D_GNU_SOURCE", "-shared", "-fPIC", "-g", "-I", ROOT,
-                        "-o", os.path.join(cls.folder, "connectors", "connector-story.so"),
-                        os.path.join(HERE, "story_binding.c")], check=True)
+class Inputs(CompiledStory):
+    source = "bindings/story_binding.c"
 
     def inputs(self, *flags, app=None, documents=(binding(),), **more):
         return self.gateway(*flags, app=app, documents=documents, executable=self.executable,
@@ -72,16 +46,6 @@ class Inputs(Story):
         with Client(gateway.address) as client:
             got = client.exchange("POST", f"/v1.0/bindings/{name}", json.dumps(body).encode())
         self.assertEqual(got.status, 204, got)
-
-    @staticmethod
-    def heard(gateway, pattern=".*"):
-        """The lines of the connector that match as a whole."""
-        lines = re.findall(r'story: (.*?)"? (?:scope|app_id|instance)=', gateway.log())
-        return [line for line in lines if re.fullmatch(pattern, line)]
-
-    def wait_heard(self, gateway, pattern, count=1):
-        return gateway.wait_for(lambda: (lambda got: len(got) >= count and got)(
-            self.heard(gateway, pattern)), f"{count} times {pattern!r}")
 
     def settled(self, gateway):
         """What the settlements say, without their delays."""

@@ -11,15 +11,13 @@ import unittest
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 
-from harness import Client, component, free_port, wait_for  # noqa: E402
+from harness import Client, free_port, resiliency, wait_for  # noqa: E402
 from input_test import Inputs, binding  # noqa: E402
 
 
 def outbound(policies, name="tick", **names):
     """A Resiliency for the calls of a binding."""
-    return ("apiVersion: dapr.io/v1alpha1\nkind: Resiliency\nmetadata: {name: r}\nspec:\n"
-            f"  policies: {json.dumps(policies)}\n"
-            f"  targets: {{components: {{{name}: {{outbound: {json.dumps(names)}}}}}}}\n")
+    return resiliency(policies, {name: {"outbound": names}})
 
 
 def for_ever(duration, name="tick"):

@@ -8,52 +8,28 @@ they are skipped; so are those of `pubsub.sqlite` while the build does not have 
 """
 import json
 import os
-import re
 import shutil
-import subprocess
 import tempfile
 import time
 import unittest
 
-from harness import (FAIRLEAD, OK, Client, Gateway, Story, answer, component, parse_metrics,
+from compiled_story import CompiledStory
+from harness import (OK, Client, Gateway, Story, answer, component, parse_metrics, resiliency,
                      subscription, verdict, wait_for)
 
-HERE = os.path.dirname(os.path.abspath(__file__))
-ROOT = os.path.abspath(os.path.join(HERE, "..", "..", ".."))
 RAW = "?metadata.rawPayload=true"
-EVERY_10_S = """apiVersion: dapr.io/v1alpha1
-kind: Resiliency
-metadata: {name: often}
-spec:
-  policies:
-    retries:
-      often: {policy: constant, duration: 10s, maxRetries: 100}
-  targets:
-    components:
-      pubsub: {inbound: {retry: often}}
-"""
+EVERY_10_S = resiliency("retries: {often: {policy: constant, duration: 10s, maxRetries: 100}}",
+                        "pubsub: {inbound: {retry: often}}")
 
 
 def story_component(**metadata):
     return component(kind="pubsub.story", **metadata)
 
 
-class WithStory(Story):
+class WithStory(CompiledStory):
     """The gateway has the story's connector beside it."""
 
-    @classmethod
-    def setUpClass(cls):
-        compiler = shutil.which(os.environ.get("CC", "cc")) or shutil.which("gcc")
-        if not compiler:
-            raise unittest.SkipTest("no C compiler for the story's connector")
-        cls.folder = tempfile.mkdtemp(prefix="fairlead-story-")
-        cls.addClassCleanup(shutil.rmtree, cls.folder, ignore_errors=True)
-        os.mkdir(os.path.join(cls.folder, "connectors"))
-        cls.executable = os.path.join(cls.folder, "fairlead")
-        shutil.copy(FAIRLEAD, cls.executable)
-        subprocess.run([compiler, "-std=c11", "-D_GNU_SOURCE", "-shared", "-fPIC", "-g", "-I", ROOT,
-                        "-o", os.path.join(cls.folder, "connectors", "connector-story.so"),
-                        os.path.join(HERE, "story_connector.c")], check=True)
+    source = "gateway/story_connector.c"
 
     def story(self, *flags, app=None, metadata=None, more=(), **others):
         documents = (story_component(**(metadata or {})),) + tuple(more)
@@ -63,16 +39,6 @@ class WithStory(Story):
     def order(self, gateway, text):
         self.published(gateway, "control", text.encode(), query=RAW,
                        Content_Type="application/octet-stream")
-
-    @staticmethod
-    def heard(gateway, pattern):
-        """The lines of the connector that match as a whole."""
-        lines = re.findall(r'story: (.*?)"? (?:scope|app_id|instance)=', gateway.log())
-        return [line for line in lines if re.fullmatch(pattern, line)]
-
-    def wait_heard(self, gateway, pattern, count=1):
-        return gateway.wait_for(lambda: (lambda got: len(got) >= count and got)(
-            self.heard(gateway, pattern)), f"{count} times {pattern!r}")
 
 
 class Start(WithStory):

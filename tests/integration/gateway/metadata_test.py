@@ -2,24 +2,15 @@
 import unittest
 
 from features_test import WithStory
-from harness import OK, Client, Story, component, subscription, verdict, wait_for
+from harness import OK, Client, Story, component, resiliency, subscription, verdict, wait_for
 
 ENDPOINT = """apiVersion: dapr.io/v1alpha1
 kind: HTTPEndpoint
 metadata: {name: %s}
 spec: %s
 """
-NEVER = """apiVersion: dapr.io/v1alpha1
-kind: Resiliency
-metadata: {name: later}
-spec:
-  policies:
-    retries:
-      later: {policy: constant, duration: 1000s, maxRetries: 100}
-  targets:
-    components:
-      pubsub: {inbound: {retry: later}}
-"""
+NEVER = resiliency("retries: {later: {policy: constant, duration: 1000s, maxRetries: 100}}",
+                   "pubsub: {inbound: {retry: later}}")
 TIME = r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ$"
 
 

@@ -13,13 +13,8 @@ import unittest
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 
 from features_test import WithStory  # noqa: E402
-from harness import CLOSE, Cut, OK, Story, answer, component, figure, subscription, verdict  # noqa: E402
-
-
-def resiliency(policies, targets):
-    """A Resiliency document; both are the text of a flow mapping."""
-    return ("apiVersion: dapr.io/v1alpha1\nkind: Resiliency\nmetadata: {name: inbound}\nspec:\n"
-            f"  policies: {{{policies}}}\n  targets: {{components: {{{targets}}}}}\n")
+from harness import (CLOSE, Cut, OK, Story, answer, component, figure, resiliency,  # noqa: E402
+                     subscription, verdict)
 
 
 class Calls(Story):

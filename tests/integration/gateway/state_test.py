@@ -3,7 +3,8 @@ import re
 import signal
 import unittest
 
-from harness import (OK, Client, Story, answer, component, subscription, verdict, wait_for)
+from harness import (OK, Client, Story, answer, component, resiliency, subscription, verdict,
+                     wait_for)
 
 
 class State(Story):
@@ -85,10 +86,9 @@ class State(Story):
 
     def test_an_open_breaker(self):
         app = self.app(subscription("t"), on_event=lambda request: answer(500))
-        policy = ("apiVersion: dapr.io/v1alpha1\nkind: Resiliency\nmetadata: {name: r}\nspec:\n"
-                  "  policies:\n    circuitBreakers:\n      trip: {maxRequests: 1, timeout: 100s, "
-                  "trip: consecutiveFailures >= 1}\n  targets:\n    components:\n"
-                  "      pubsub: {inbound: {circuitBreaker: trip}}\n")
+        policy = resiliency("circuitBreakers: {trip: {maxRequests: 1, timeout: 100s, "
+                            "trip: consecutiveFailures >= 1}}",
+                            "pubsub: {inbound: {circuitBreaker: trip}}")
         gateway = self.gateway(app=app, documents=(component(), policy))
         with Client(gateway.address) as client:
             client.exchange("POST", "/v1.0/publish/pubsub/t", b"1")

@@ -12,19 +12,11 @@ no attempt: the gateway cannot know whether the application ever saw it.
 import time
 import unittest
 
-from harness import CLOSE, Cut, OK, SOAK, Story, answer, component, figure, metric_of, subscription, verdict
+from harness import (CLOSE, Cut, OK, SOAK, Story, answer, component, figure, metric_of, resiliency,
+                     subscription, verdict)
 
-RESILIENCY = """apiVersion: dapr.io/v1alpha1
-kind: Resiliency
-metadata: {name: three}
-spec:
-  policies:
-    retries:
-      three: {policy: constant, duration: 50ms, maxRetries: 3}
-  targets:
-    components:
-      retried: {inbound: {retry: three}}
-"""
+RESILIENCY = resiliency("retries: {three: {policy: constant, duration: 50ms, maxRetries: 3}}",
+                        "retried: {inbound: {retry: three}}")
 DOCUMENTS = (component("plain"), component("retried"),
              component("parallel", concurrencyMode="parallel"), RESILIENCY)
 PUBSUBS = ("plain", "retried", "parallel")

@@ -24,7 +24,8 @@ import unittest
 import zlib
 
 from broker_file import FileStory
-from harness import CLOSE, OK, SOAK, Client, answer, component, figure, subscription, verdict
+from harness import (CLOSE, OK, SOAK, Client, answer, component, figure, resiliency, subscription,
+                     verdict)
 
 SECONDS = float(os.environ.get("CHAOS_SECONDS", "600" if SOAK else "15"))
 SEED = int(os.environ.get("CHAOS_SEED", "0")) or int.from_bytes(os.urandom(4), "big")
@@ -32,19 +33,9 @@ LEASE_S = 2
 CALM_S = 90  # the longest back-off of a message that failed all the time is 72 s
 PUBLISHERS = 8
 
-RESILIENCY = """apiVersion: dapr.io/v1alpha1
-kind: Resiliency
-metadata: {name: fast}
-spec:
-  policies:
-    retries:
-      few: {policy: constant, duration: 30ms, maxRetries: 4}
-    timeouts: {short: 1500ms}
-  targets:
-    components:
-      one: {inbound: {retry: few}}
-      two: {inbound: {retry: few, timeout: short}}
-"""
+RESILIENCY = resiliency(
+    "retries: {few: {policy: constant, duration: 30ms, maxRetries: 4}}, timeouts: {short: 1500ms}",
+    "one: {inbound: {retry: few}}, two: {inbound: {retry: few, timeout: short}}")
 SUBSCRIPTIONS = [
     subscription("plain", pubsub="one"),
     subscription("keyed", pubsub="one"),

@@ -11,24 +11,15 @@ import unittest
 
 from broker_file import FileStory
 from flood import ACKNOWLEDGED
-from harness import OK, SOAK, Client, answer, figure, subscription, wait_for
+from harness import OK, SOAK, Client, answer, figure, resiliency, subscription, wait_for
 
 LEASE_S = 5
 WINDOW_S = 5
 SHARE_S = 60 if SOAK else 8
 SHARE_LEAST = 0.2
 POLL_MS = 1000  # how often the other looks where the bell does not ring
-RETRY_QUICKLY = """apiVersion: dapr.io/v1alpha1
-kind: Resiliency
-metadata: {name: quickly}
-spec:
-  policies:
-    retries:
-      quickly: {policy: constant, duration: 30ms, maxRetries: 2}
-  targets:
-    components:
-      pubsub: {inbound: {retry: quickly}}
-"""
+RETRY_QUICKLY = resiliency("retries: {quickly: {policy: constant, duration: 30ms, maxRetries: 2}}",
+                           "pubsub: {inbound: {retry: quickly}}")
 
 
 def least_share(instants, others, start, end):

@@ -51,6 +51,15 @@ static struct fake_subscription *subscribe(struct fake_gateway *fake)
     return subscription;
 }
 
+/* Reads with this window until it is full. */
+static struct fake_subscription *read_full(struct fake_gateway *fake, uint32_t window)
+{
+    struct fake_subscription *subscription = subscribe(fake);
+    fake_window(subscription, window, WIDE_BYTES);
+    assert_true(fake_wait_deliveries(subscription, window));
+    return subscription;
+}
+
 static uint64_t counted(struct fake_gateway *fake, int which)
 {
     uint64_t values[COUNTERS];
@@ -105,9 +114,7 @@ static void expect_time_zone(const char *tz, const char *schedule, const char *e
     else
         unsetenv("TZ");
     struct fake_gateway *fake = open_fine(schedule);
-    struct fake_subscription *subscription = subscribe(fake);
-    fake_window(subscription, 1, WIDE_BYTES);
-    assert_true(fake_wait_deliveries(subscription, 1));
+    struct fake_subscription *subscription = read_full(fake, 1);
     struct fl_slice told = metadata_of(subscription->deliveries[0], "timeZone");
     if (!fl_slice_eq_str(told, expected))
         fail_msg("TZ=%s: %.*s", tz ? tz : "(unset)", FL_SLICE_ARG(told));
@@ -133,10 +140,8 @@ static void events_tell_the_zone_of_the_process(void **state)
 static void ticks_without_room_are_counted_and_forgotten(void **state)
 {
     struct fake_gateway *fake = open_fine("@every 1ms");
-    struct fake_subscription *subscription = subscribe(fake);
+    struct fake_subscription *subscription = read_full(fake, 2);
     (void)state;
-    fake_window(subscription, 2, WIDE_BYTES);
-    assert_true(fake_wait_deliveries(subscription, 2));
     for (int i = 0; i < PATIENCE_MS && counted(fake, SKIPPED) < 3; i++)
         fake_run_quietly(fake, 1);
     assert_true(counted(fake, SKIPPED) >= 3);
@@ -152,10 +157,8 @@ static void ticks_without_room_are_counted_and_forgotten(void **state)
 static void runs_may_overlap_as_far_as_the_window_goes(void **state)
 {
     struct fake_gateway *fake = open_fine("@every 1ms");
-    struct fake_subscription *subscription = subscribe(fake);
+    struct fake_subscription *subscription = read_full(fake, 5);
     (void)state;
-    fake_window(subscription, 5, WIDE_BYTES);
-    assert_true(fake_wait_deliveries(subscription, 5));
     assert_int_equal(subscription->in_flight, 5);
     fake_settle_all(subscription, CONNECTOR_ACCEPTED);
     end(fake);
@@ -164,10 +167,8 @@ static void runs_may_overlap_as_far_as_the_window_goes(void **state)
 static void a_settlement_too_many_makes_no_room(void **state)
 {
     struct fake_gateway *fake = open_fine("@every 1ms");
-    struct fake_subscription *subscription = subscribe(fake);
+    struct fake_subscription *subscription = read_full(fake, 1);
     (void)state;
-    fake_window(subscription, 1, WIDE_BYTES);
-    assert_true(fake_wait_deliveries(subscription, 1));
     struct connector_settlement one = {
         .subscription = &subscription->head,
         .token = subscription->deliveries[0]->what.token,
@@ -218,10 +219,8 @@ static void readers_have_ticks_and_windows_of_their_own(void **state)
 static void closing_waits_for_what_is_unsettled_until_the_deadline(void **state)
 {
     struct fake_gateway *fake = open_fine("@every 1ms");
-    struct fake_subscription *subscription = subscribe(fake);
     (void)state;
-    fake_window(subscription, 1, WIDE_BYTES);
-    assert_true(fake_wait_deliveries(subscription, 1));
+    read_full(fake, 1);
     fake_close(fake, 1000 * PATIENCE_MS);
     fake_run_quietly(fake, QUIET_MS);
     assert_int_equal(fake->closed, 0);
@@ -233,10 +232,8 @@ static void closing_waits_for_what_is_unsettled_until_the_deadline(void **state)
 static void closing_cannot_be_put_off(void **state)
 {
     struct fake_gateway *fake = open_fine("@every 1ms");
-    struct fake_subscription *subscription = subscribe(fake);
     (void)state;
-    fake_window(subscription, 1, WIDE_BYTES);
-    assert_true(fake_wait_deliveries(subscription, 1));
+    read_full(fake, 1);
     fake_close(fake, 1);
     fake_close(fake, 1000 * PATIENCE_MS);
     assert_true(fake_wait_closed(fake));
@@ -246,10 +243,8 @@ static void closing_cannot_be_put_off(void **state)
 static void closing_ends_with_the_last_settlement(void **state)
 {
     struct fake_gateway *fake = open_fine("@every 1ms");
-    struct fake_subscription *subscription = subscribe(fake);
+    struct fake_subscription *subscription = read_full(fake, 1);
     (void)state;
-    fake_window(subscription, 1, WIDE_BYTES);
-    assert_true(fake_wait_deliveries(subscription, 1));
     fake_close(fake, 1000 * PATIENCE_MS);
     fake_settle_all(subscription, CONNECTOR_ACCEPTED);
     assert_true(fake_wait_closed(fake));

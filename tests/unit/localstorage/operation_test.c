@@ -312,16 +312,14 @@ static void syncing_is_done_before_the_answer_or_not_at_all(void **state)
 static void a_root_that_is_made_again_is_synced_too(void **state)
 {
     struct tree *tree = *state;
-    char command[192];
-    snprintf(command, sizeof command, "rm -rf %s", tree->root_path);
-    assert_int_equal(system(command), 0);
+    tree_remove(tree, "root");
     create(tree, "x", "\"1 2\"");
     assert_int_equal(disk.syncs, 3); /* the folder above the root, the file, the root */
-    assert_int_equal(system(command), 0);
+    tree_remove(tree, "root");
     tree->worker.is_synced = false;
     create(tree, "x", "\"1 2\"");
     assert_int_equal(disk.syncs, 3);
-    assert_int_equal(system(command), 0);
+    tree_remove(tree, "root");
     tree->worker.is_synced = true;
     disk.sync_failure = EIO;
     assert_starts(create(tree, "x", "\"1 2\""), "!error creating directory FOLDER/root: ");
@@ -671,9 +669,7 @@ static void delete_says_what_it_cannot(void **state)
 static void delete_leaves_the_root(void **state)
 {
     struct tree *tree = *state;
-    char command[192];
-    snprintf(command, sizeof command, "rm -rf %s/*", tree->root_path);
-    assert_int_equal(system(command), 0);
+    tree_remove(tree, "root/*");
     assert_string_equal(remove_named(tree, ""),
                         "!error deleting file FOLDER/root: it is the root folder");
     assert_string_equal(remove_named(tree, ".."),

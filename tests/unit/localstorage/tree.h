@@ -69,6 +69,14 @@ static inline bool tree_has(const struct tree *tree, const char *name)
     return lstat(tree_path(tree, name, path), &info) == 0;
 }
 
+/* Everything that the pattern names, with what is in it. */
+static inline void tree_remove(const struct tree *tree, const char *pattern)
+{
+    char path[512], command[600];
+    snprintf(command, sizeof command, "rm -rf %s", tree_path(tree, pattern, path));
+    assert_int_equal(system(command), 0);
+}
+
 static inline void tree_make(const struct tree *tree, const char *name)
 {
     char path[512];
