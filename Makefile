@@ -73,7 +73,7 @@ whole = -Wl,--start-group $(call archives,$(UPPER) $(1:%=connectors-%)) -Wl,--wh
 
 .DEFAULT_GOAL := all
 .PHONY: all help deps setup demo test check-fast map docs docs-check bench fuzz soak install uninstall deb \
-        fmt fmt-check compdb clean test-unit test-programs tour FORCE
+        fmt fmt-check compdb clean test-unit test-fast test-programs tour FORCE
 
 all: ## build build/fairlead and the example (the goal when none is named)
 all: $(BIN) $(MODULE_FILES) $(BUILD)/examples/subscriber
@@ -175,11 +175,15 @@ test-unit: ## unit and conformance programs of this build only (SAN=... for anot
 test-unit: $(if $(T),$(foreach t,$(TESTS),$(if $(findstring $(T),$(notdir $(t))),$(t))),$(TESTS))
 	@tests/run-unit $(BUILD) $(T)
 
+# Most of their time is waiting, so there are more of them than cores.
+test-fast: $(filter $(BUILD)/tests/unit/%,$(TESTS))
+	@TEST_JOBS=4 tests/run-unit --unit $(BUILD)
+
 check-fast: ## format, layers, names, generated pages, and unit tests of the plain build: seconds
 check-fast: fmt-check
 	@tests/support/map --check
 	@tests/support/names
-	+@$(submake) all docs-check test-unit
+	+@$(submake) all docs-check test-fast
 
 map: ## the graph of folders, from the #include lines; fails on an upward arrow
 	@tests/support/map

@@ -137,11 +137,11 @@ def run_all(suites, jobs=JOBS):
     return total
 
 
-def unit_suites(root, build, name=""):
+def unit_suites(root, build, name="", kinds=("unit", "conformance")):
     """The cmocka programs of a build whose sources still exist and match the name."""
     prefix = without_address_randomisation() if "thread" in build else []
     found = []
-    for kind in ("unit", "conformance"):
+    for kind in kinds:
         for folder, _, names in sorted(os.walk(os.path.join(root, "tests", kind))):
             for file in sorted(names):
                 if not file.endswith("_test.c") or name not in file:
